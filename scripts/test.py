@@ -309,5 +309,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("\n0 passed, 1 failed (interrupted)")
+        print("\ninterrupted\n0 passed, 1 failed")
         sys.exit(130)
