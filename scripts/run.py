@@ -76,6 +76,8 @@ class Stack:
         self.stop()
 
     def start(self, service):
+        if answers(service.url + service.ready):
+            raise Failed(f"something answers {service.url} already; is another ./run going?")
         with open(self.logs / f"{service.name}.log", "ab") as log:
             # A session of its own, so that Ctrl-C reaches only us and the stopping has an order; the kernel ends the
             # service should we be killed.
@@ -89,7 +91,6 @@ class Stack:
                 raise Failed(f"{service.name} does not answer {service.url}{service.ready} with 200 after "
                              f"{READY_LIMIT_S} s.\n{self.log_end(service)}")
             time.sleep(0.02)
-        # Another process may own the port and have answered in its place.
         self.check(service, process)
 
     def check(self, service, process):

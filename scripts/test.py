@@ -122,7 +122,6 @@ def ending(status):
     return f"exited with {status}"
 
 
-# Long because the two sources of truth, the report and the output of a program that died, are read side by side.
 def read_gtest(name, status, output, report):
     """(passed, failures) of one GoogleTest program."""
     passed, failures = 0, []
