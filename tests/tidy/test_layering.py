@@ -1,4 +1,4 @@
-"""Who may include whom: the house of docs/architecture.md as a table. Arrows go down only."""
+"""Who may include whom: the house of the README as a table. Arrows go down only."""
 
 import re
 
