@@ -31,14 +31,19 @@ class Preset:
         self._configured = False
 
     def configure(self):
-        """A build.ninja made anew only where something it depends on (a CMakeLists.txt, a new source file) changed."""
+        """Makes build.ninja where it is missing, and anew where something it depends on has changed. Ninja sees changed
+        CMakeLists.txt files and new sources itself, but not a new CMakeLists.txt: hence the list of them."""
         if self._configured:
             return
-        if (self.directory / "build.ninja").exists():
+        lists = "\n".join(sorted(str(p.relative_to(ROOT)) for pattern in ("*", "*/*")
+                                 for p in ROOT.glob(f"{pattern}/CMakeLists.txt")))
+        seen = self.directory / "cmake-lists.txt"
+        if (self.directory / "build.ninja").exists() and seen.exists() and seen.read_text() == lists:
             self._ninja("build.ninja")
         else:
             say(f"{self.name}: configuring")
             self._run(["cmake", "--preset", self.name], "configuring")
+            seen.write_text(lists)
         self._configured = True
 
     def programs(self, suffix=""):
