@@ -5,6 +5,8 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<][^">]+[">])', re.M)
@@ -88,4 +90,5 @@ def code(path):
 
 def report(problems):
     """Fails with every problem on a line of its own."""
-    assert not problems, "\n" + "\n".join(problems)
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
