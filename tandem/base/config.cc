@@ -1,8 +1,12 @@
 #include "tandem/base/config.h"
 
+#include <algorithm>
+
 #include <unistd.h>
 
 #include <toml++/toml.h>
+
+#include <fmt/format.h>
 
 #include "tandem/base/assert.h"
 #include "tandem/base/error.h"

@@ -1,8 +1,12 @@
 // Values of settings as text, and back.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <span>
 
+#include <fmt/format.h>
 #include "tandem/base/assert.h"
+
 #include "tandem/base/config.h"
 
 namespace tandem::base::detail {

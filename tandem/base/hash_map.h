@@ -3,11 +3,14 @@
 // mail.python.org/pipermail/python-dev/2012-December/123028.html).
 //
 // Thread rules: like a std container's. Pointers, references and iterators end with the next insertion; erasing ends
-// those of the erased entry alone. Up to 2^32 - 2 entries.
+// those of the erased entry alone. Up to three quarters of 2^32 entries.
+//
+// A slot's low bits hold an entry's number; the bits that the number leaves free hold the top of the key's hash, so
+// that a search in a large map seldom touches an entry in vain.
 //
 // Invariants
 // 1. Entry i, for i in [first_, used_), is constructed if and only if live_[i]; entries before first_ are not.
-// 2. Exactly the live entries have a slot; a slot is `empty`, `erased`, or the number of a live entry.
+// 2. Exactly the live entries have a slot; a slot's number is mask_ (empty), mask_ - 1 (erased) or a live entry's.
 // 3. used_ <= usable slots, and every non-empty slot was taken by one of the used_ entries: so an empty slot always
 //    exists, and a search ends.
 #pragma once
@@ -35,18 +38,15 @@ namespace detail {
 // The slots: as narrow as the number of entries allows.
 class SlotTable {
   public:
-    static constexpr uint32_t empty = std::numeric_limits<uint32_t>::max();
-    static constexpr uint32_t erased = empty - 1;
-
     SlotTable() = default;
-    // `size` is a power of two.
+    // `size` is a power of two; all slots have all bits set.
     explicit SlotTable(size_t size) {
-        if (size <= (1u << 8)) {
-            slots_ = std::vector<uint8_t>(size, narrow<uint8_t>(empty));
-        } else if (size <= (1u << 16)) {
-            slots_ = std::vector<uint16_t>(size, narrow<uint16_t>(empty));
+        if (size <= (uint64_t{1} << 8)) {
+            slots_ = std::vector<uint8_t>(size, std::numeric_limits<uint8_t>::max());
+        } else if (size <= (uint64_t{1} << 16)) {
+            slots_ = std::vector<uint16_t>(size, std::numeric_limits<uint16_t>::max());
         } else {
-            slots_ = std::vector<uint32_t>(size, empty);
+            slots_ = std::vector<uint32_t>(size, std::numeric_limits<uint32_t>::max());
         }
     }
     // Calls `work` with the typed vector, so that a loop over slots branches on the width once.
@@ -64,15 +64,6 @@ class SlotTable {
     template <typename Work>
     decltype(auto) visit(Work work) const {
         return const_cast<SlotTable*>(this)->visit([&](const auto& slots) -> decltype(auto) { return work(slots); });
-    }
-    template <typename Slot>
-    static uint32_t widen(Slot slot) noexcept {
-        constexpr Slot top = std::numeric_limits<Slot>::max();
-        return slot >= top - 1 ? empty - static_cast<uint32_t>(top - slot) : slot;
-    }
-    template <typename Slot>
-    static Slot narrow(uint32_t number) noexcept {
-        return static_cast<Slot>(number);  // `empty` and `erased` become the type's two largest values
     }
 
   private:
@@ -136,7 +127,8 @@ class HashMap {
     // Lookup takes whatever the hash and the comparison take: a std::string key is found by a std::string_view.
     template <typename Lookup = Key>
     Value* find(const Lookup& key) {
-        const uint32_t number = number_of(key);
+        if (size_ == 0) return nullptr;
+        const size_t number = number_of(key, hash_(key));
         return number == not_found ? nullptr : &entries_[number].second;
     }
     template <typename Lookup = Key>
@@ -152,11 +144,12 @@ class HashMap {
     // moves the entries first.
     template <typename NewKey = Key, typename... Arguments>
     std::pair<Value&, bool> try_emplace(NewKey&& key, Arguments&&... arguments) {
-        if (const uint32_t number = number_of(key); number != not_found) return {entries_[number].second, false};
+        const uint64_t hash = hash_(key);
+        if (const size_t number = number_of(key, hash); number != not_found) return {entries_[number].second, false};
         make_room();
         std::construct_at(&entries_[used_], std::piecewise_construct, std::forward_as_tuple(std::forward<NewKey>(key)),
                           std::forward_as_tuple(std::forward<Arguments>(arguments)...));
-        put_in_slot(hash_(entries_[used_].first), used_);
+        put_in_slot(hash, used_);
         set_live(used_, true);
         ++size_;
         return {entries_[used_++].second, true};
@@ -178,10 +171,11 @@ class HashMap {
     bool erase(const Lookup& key) {
         if (size_ == 0) return false;
         return slots_.visit([&](auto& slots) {
-            const size_t slot = slot_of(slots, key);
-            const uint32_t number = widened(slots[slot]);
-            if (number == detail::SlotTable::empty) return false;
-            slots[slot] = static_cast<std::remove_reference_t<decltype(slots[slot])>>(detail::SlotTable::erased);
+            using Slot = std::remove_reference_t<decltype(slots[0])>;
+            const size_t slot = slot_of(slots, key, hash_(key));
+            const size_t number = slots[slot] & mask_;
+            if (number == mask_) return false;
+            slots[slot] = static_cast<Slot>(mask_ - 1);
             std::destroy_at(&entries_[number]);
             set_live(number, false);
             --size_;
@@ -217,13 +211,8 @@ class HashMap {
   private:
     using Entry = std::pair<Key, Value>;
     using Allocation = std::allocator_traits<Allocator>;
-    static constexpr uint32_t not_found = detail::SlotTable::empty;
+    static constexpr size_t not_found = std::numeric_limits<size_t>::max();
     static constexpr size_t entries_min = 4;
-
-    template <typename Slot>
-    static uint32_t widened(Slot slot) noexcept {
-        return detail::SlotTable::widen(slot);
-    }
 
     bool is_live(size_t number) const noexcept { return (live_[number / 64] >> (number % 64) & 1) != 0; }
     void set_live(size_t number, bool live) noexcept {
@@ -231,27 +220,38 @@ class HashMap {
         live_[number / 64] = live ? live_[number / 64] | bit : live_[number / 64] & ~bit;
     }
 
+    // What a slot of this type holds of the hash, above the number.
+    template <typename Slot>
+    Slot fragment(uint64_t hash) const noexcept {
+        return static_cast<Slot>(static_cast<Slot>(hash >> (64 - 8 * sizeof(Slot))) & static_cast<Slot>(~mask_));
+    }
+
     // The key's slot, or the empty one where the search ended.
     template <typename Slots, typename Lookup>
-    size_t slot_of(const Slots& slots, const Lookup& key) const {
-        size_t slot = hash_(key) & mask_;
-        while (true) {
-            const uint32_t number = widened(slots[slot]);
-            if (number == detail::SlotTable::empty) return slot;
-            if (number != detail::SlotTable::erased && equal_(entries_[number].first, key)) return slot;
-            slot = (slot + 1) & mask_;
+    size_t slot_of(const Slots& slots, const Lookup& key, uint64_t hash) const {
+        using Slot = typename Slots::value_type;
+        const Slot wanted = fragment<Slot>(hash);
+        for (size_t slot = hash & mask_;; slot = (slot + 1) & mask_) {
+            const size_t number = slots[slot] & mask_;
+            if (number == mask_) return slot;
+            if (number == mask_ - 1 || static_cast<Slot>(slots[slot] & static_cast<Slot>(~mask_)) != wanted) continue;
+            if (equal_(entries_[number].first, key)) return slot;
         }
     }
     template <typename Lookup>
-    uint32_t number_of(const Lookup& key) const {
+    size_t number_of(const Lookup& key, uint64_t hash) const {
         if (size_ == 0) return not_found;
-        return slots_.visit([&](const auto& slots) { return widened(slots[slot_of(slots, key)]); });
+        return slots_.visit([&](const auto& slots) {
+            const size_t number = slots[slot_of(slots, key, hash)] & mask_;
+            return number == mask_ ? not_found : number;
+        });
     }
     void put_in_slot(uint64_t hash, size_t number) {
         slots_.visit([&](auto& slots) {
+            using Slot = std::remove_reference_t<decltype(slots[0])>;
             size_t slot = hash & mask_;
-            while (widened(slots[slot]) != detail::SlotTable::empty) slot = (slot + 1) & mask_;
-            slots[slot] = static_cast<std::remove_reference_t<decltype(slots[slot])>>(number);
+            while ((slots[slot] & mask_) != mask_) slot = (slot + 1) & mask_;
+            slots[slot] = static_cast<Slot>(fragment<Slot>(hash) | number);
         });
     }
 
@@ -262,8 +262,8 @@ class HashMap {
     }
 
     void rebuild(size_t capacity) {
-        TANDEM_ASSERT(capacity < detail::SlotTable::erased, "a HashMap numbers its entries with 32 bits");
-        const size_t slot_count = std::bit_ceil(capacity + capacity / 3 + 1);  // at most three quarters are taken
+        const size_t slot_count = std::bit_ceil(capacity + capacity / 3 + 2);  // at most three quarters are taken
+        TANDEM_ASSERT(slot_count <= uint64_t{1} << 32, "a HashMap numbers its entries with 32 bits");
         detail::SlotTable slots(slot_count);
         std::vector<uint64_t> live((capacity + 63) / 64);
         Entry* entries = Allocation::allocate(allocator_, capacity);

@@ -6,6 +6,8 @@
 #include <string>
 #include <unordered_map>
 
+#include <fmt/format.h>
+
 #include "tandem/base/random.h"
 
 namespace tandem::base {
