@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include "tandem/base/assert.h"
 
+#include "tandem/base/assert.h"
 #include "tandem/base/config.h"
 
 namespace tandem::base {

@@ -5,8 +5,8 @@
 #include <span>
 
 #include <fmt/format.h>
-#include "tandem/base/assert.h"
 
+#include "tandem/base/assert.h"
 #include "tandem/base/config.h"
 
 namespace tandem::base::detail {
