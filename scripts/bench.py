@@ -1,0 +1,239 @@
+"""The benchmarks, each beside its peer or limit in the same run: `./test bench`, or after it
+`python3 scripts/bench.py [http] [micro]`. Python's standard library only.
+
+    http    CPU time a request costs: a bare epoll loop, nginx, Tandem; keep-alive and pipelined
+    micro   every *_bench program of the modules
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = ROOT / "build" / "bench" / "bin"
+SERVER_CORE = "0"
+LOAD_CORE = "1"
+ROUNDS = 5
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+START_LIMIT_S = 20
+
+
+@dataclasses.dataclass
+class Peer:
+    """A server to measure."""
+
+    name: str
+    command: list
+    port: int
+    path: str = "/"
+
+
+@dataclasses.dataclass
+class Workload:
+    """What is asked of every peer."""
+
+    name: str
+    connections: int
+    depth: int
+    requests: int
+
+
+@dataclasses.dataclass
+class Sample:
+    """One measurement of one peer."""
+
+    cpu_us: float  # the server's CPU time per request
+    requests_per_s: float
+    p50_us: float
+    p99_us: float
+
+
+def machine():
+    """The machine's line above every table."""
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process, from proc(5): fields 14 and 15 of stat."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+@contextlib.contextmanager
+def running(peer):
+    """Starts a peer on the server's core, waits until it answers, stops it at the end. Gives its process id."""
+    log = tempfile.TemporaryFile()
+    process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *(str(c) for c in peer.command)],
+                               stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not answers(f"http://127.0.0.1:{peer.port}{peer.path}"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                sys.exit(f"bench: {peer.name} did not start:\n{log.read().decode(errors='replace')[-3000:]}")
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+def load(peer, workload, requests=None):
+    """Runs the load generator on its own core; returns what it measured."""
+    told = subprocess.run(["taskset", "-c", LOAD_CORE, BIN / "http_load", "--port", str(peer.port), "--path", peer.path,
+                           "--connections", str(workload.connections), "--depth", str(workload.depth), "--requests",
+                           str(requests or workload.requests)], capture_output=True, text=True)
+    if told.returncode != 0:
+        sys.exit(f"bench: {peer.name}, {workload.name}: {told.stderr.strip()}")
+    return json.loads(told.stdout)
+
+
+def measure(peer, pid, workload):
+    before = cpu_seconds(pid)
+    seen = load(peer, workload)
+    used = cpu_seconds(pid) - before
+    return Sample(used * 1e6 / seen["requests"], seen["requests_per_s"], seen["p50_us"], seen["p99_us"])
+
+
+def median(samples, field):
+    return statistics.median(getattr(s, field) for s in samples)
+
+
+def table(header, rows):
+    """Prints rows of strings in aligned columns, the first to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, ["-" * w for w in widths], *rows]:
+        print("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))))
+    print(flush=True)
+
+
+NGINX_CONFIGURATION = """
+daemon off;
+master_process off;
+worker_processes 1;
+error_log stderr warn;
+pid {directory}/nginx.pid;
+events {{ worker_connections 12000; multi_accept on; }}
+http {{
+    access_log off;
+    server_tokens off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {directory};
+    proxy_temp_path {directory};
+    fastcgi_temp_path {directory};
+    uwsgi_temp_path {directory};
+    scgi_temp_path {directory};
+    default_type text/plain;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{ return 200 "hello\\n"; }}
+    }}
+}}
+"""
+
+
+def http_peers(directory):
+    """The peers that this tree has, the limit first."""
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin") or sys.exit("bench: scripts/setup bench installs nginx")
+    port = free_port()
+    configuration = directory / "nginx.conf"
+    configuration.write_text(NGINX_CONFIGURATION.format(directory=directory, port=port))
+    peers = []
+    baseline_port = free_port()
+    peers.append(Peer("epoll loop", [BIN / "epoll_baseline", baseline_port], baseline_port))
+    peers.append(Peer("nginx return 200", [nginx, "-p", directory, "-c", configuration, "-e", "stderr"], port))
+    if (BIN / "hello").exists():
+        # The smallest view on Tandem's web layer; takes its port as the epoll loop does.
+        port = free_port()
+        peers.append(Peer("tandem hello", [BIN / "hello", port], port))
+    if (BIN / "tandem").exists():
+        port = free_port()
+        peers.append(Peer("tandem GET /healthz", [BIN / "tandem", "serve", "--data", directory / "data", "--listen",
+                                                  f"127.0.0.1:{port}"], port, "/healthz"))
+    return peers
+
+
+def http():
+    workloads = [Workload("keep-alive: 64 connections, one request at a time", 64, 1, 100_000),
+                 Workload("pipelined: 64 connections, 16 requests at a time", 64, 16, 400_000)]
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name, contextlib.ExitStack() as stack:
+        peers = http_peers(pathlib.Path(name))
+        pids = {peer.name: stack.enter_context(running(peer)) for peer in peers}
+        for workload in workloads:
+            samples = {peer.name: [] for peer in peers}
+            for peer in peers:
+                load(peer, workload, workload.requests // 10)  # warms caches and pools
+            for _ in range(ROUNDS):
+                for peer in peers:
+                    samples[peer.name].append(measure(peer, pids[peer.name], workload))
+            print_http(workload, samples)
+
+
+def print_http(workload, samples):
+    print(f"HTTP/1.1 {workload.name}; medians of {ROUNDS} alternating rounds of {workload.requests:,} requests")
+    limit = median(next(iter(samples.values())), "cpu_us")
+    rows = []
+    for name, of_peer in samples.items():
+        cpu = median(of_peer, "cpu_us")
+        spread = f"{min(s.cpu_us for s in of_peer):.2f}–{max(s.cpu_us for s in of_peer):.2f}"
+        rows.append([name, f"{cpu:.2f}", spread, f"{cpu / limit:.2f}x", f"{1e6 / cpu:,.0f}",
+                     f"{median(of_peer, 'requests_per_s'):,.0f}", f"{median(of_peer, 'p50_us'):,.0f}",
+                     f"{median(of_peer, 'p99_us'):,.0f}"])
+    table(["server", "CPU µs/request", "min–max", "of epoll loop", "requests/CPU s", "requests/s", "p50 µs", "p99 µs"],
+          rows)
+
+
+def micro():
+    for program in sorted(BIN.glob("*_bench")):
+        print(program.name, flush=True)
+        if subprocess.run([program, "--benchmark_min_time=0.2"], stdin=subprocess.DEVNULL).returncode != 0:
+            sys.exit(f"bench: {program.name} failed")
+
+
+SECTIONS = {"http": http, "micro": micro}
+
+
+def main():
+    chosen = sys.argv[1:] or list(SECTIONS)
+    for name in chosen:
+        if name not in SECTIONS:
+            sys.exit(f"bench: there is no '{name}'; there are {', '.join(SECTIONS)}")
+    if os.cpu_count() < 2:
+        sys.exit("bench: needs two cores, one for the server and one for the load")
+    print(machine() + "\n", flush=True)
+    for name in chosen:
+        SECTIONS[name]()
+
+
+if __name__ == "__main__":
+    main()
