@@ -20,6 +20,7 @@
 
 #include "tandem/async/loop.h"
 #include "tandem/async/task.h"
+#include "tandem/base/random.h"
 #include "tandem/http/message.h"
 #include "tandem/http/parser.h"
 #include "tandem/net/stream.h"
@@ -50,6 +51,9 @@ struct ServerOptions {
     size_t copied_body_bytes = 4 * 1024;
     // What a handler left of a request's body is read up to this size to keep the connection.
     size_t max_discarded_body_bytes = 64 * 1024;
+    // Read and dropped after the last response, so that it is not lost in a reset.
+    size_t max_lingering_bytes = 1024 * 1024;
+    base::Random* random = &base::Random::real();  // for the ids of new traces
 };
 
 struct ServerStats {
