@@ -174,7 +174,8 @@ async::Task<Response> Connection::call_handler(async::Context& context) {
     try {
         response = co_await server_.handler(request_).under(context);
     } catch (...) {
-        response = response_to_current_exception(server_.stats, request_);
+        response = input_ended_ ? error_response(Status::bad_request, "the body ended early")
+                                : response_to_current_exception(server_.stats, request_);
     }
     request_context_ = nullptr;
     co_return std::move(*response);
@@ -322,6 +323,7 @@ async::Task<bool> Connection::fill(Phase phase) {
     count(server_.stats.bytes_read, size);
     if (phase == Phase::body) body_bytes_ += size;
     buffer_.added(size);
+    input_ended_ = size == 0;
     co_return size > 0;
 }
 

@@ -91,6 +91,7 @@ class Connection final : public BodySource {
     bool continue_wanted_ = false;  // the client waits for 100 before it sends the body
     bool response_begun_ = false;
     bool keep_alive_ = true;
+    bool input_ended_ = false;
     uint64_t body_bytes_ = 0;
     base::Duration body_waited_{};
     async::Context* request_context_ = nullptr;
