@@ -106,7 +106,7 @@ class Server {
             if (fd < 0) return;
             const int on = 1;
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            auto connection = std::make_unique<Connection>();
+            auto connection = std::make_unique_for_overwrite<Connection>();
             connection->fd = fd;
             watch(EPOLL_CTL_ADD, fd, EPOLLIN, connection.release());
         }

@@ -1,7 +1,8 @@
 """The benchmarks, each beside its peer or limit in the same run: `./test bench`, or after it
-`python3 scripts/bench.py [http] [micro]`. Python's standard library only.
+`python3 scripts/bench.py [http] [idle] [micro]`. Python's standard library only.
 
     http    CPU time a request costs: a bare epoll loop, nginx, Tandem; keep-alive and pipelined
+    idle    memory that 10,000 idle keep-alive connections cost the same servers
     micro   every *_bench program of the modules
 """
 
@@ -11,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import socket
 import statistics
@@ -27,6 +29,7 @@ LOAD_CORE = "1"
 ROUNDS = 5
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_LIMIT_S = 20
+IDLE_CONNECTIONS = 10_000
 
 
 @dataclasses.dataclass
@@ -143,6 +146,7 @@ master_process off;
 worker_processes 1;
 error_log stderr warn;
 pid {directory}/nginx.pid;
+worker_rlimit_nofile 20000;
 events {{ worker_connections 12000; multi_accept on; }}
 http {{
     access_log off;
@@ -185,7 +189,7 @@ def http_peers(directory):
 
 def http():
     workloads = [Workload("keep-alive: 64 connections, one request at a time", 64, 1, 100_000),
-                 Workload("pipelined: 64 connections, 16 requests at a time", 64, 16, 400_000)]
+                 Workload("pipelined: 64 connections, 16 requests at a time", 64, 16, 1_000_000)]
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name, contextlib.ExitStack() as stack:
         peers = http_peers(pathlib.Path(name))
         pids = {peer.name: stack.enter_context(running(peer)) for peer in peers}
@@ -213,6 +217,39 @@ def print_http(workload, samples):
           rows)
 
 
+def resident_mb(pid):
+    """What proc(5) calls VmRSS."""
+    line = next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
+
+
+def open_and_ask(peer):
+    """A connection that has had one answer and stays open."""
+    connection = socket.create_connection(("127.0.0.1", peer.port), timeout=10)
+    connection.sendall(f"GET {peer.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    if not connection.recv(4096).startswith(b"HTTP/1.1 200 "):
+        sys.exit(f"bench: {peer.name} did not answer 200 on an idle connection")
+    return connection
+
+
+def idle():
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < IDLE_CONNECTIONS + 1000:
+        sys.exit(f"bench: {IDLE_CONNECTIONS:,} connections need more than {most} open files (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
+        for peer in http_peers(pathlib.Path(name)):
+            with running(peer) as pid, contextlib.ExitStack() as connections:
+                before = resident_mb(pid)
+                for _ in range(IDLE_CONNECTIONS):
+                    connections.enter_context(open_and_ask(peer))
+                after = resident_mb(pid)
+            rows.append([peer.name, f"{before:.1f}", f"{after:.1f}", f"{(after - before) * 1024 / IDLE_CONNECTIONS:.1f}"])
+    print(f"Memory of {IDLE_CONNECTIONS:,} idle keep-alive connections, each after one request")
+    table(["server", "MB before", "MB with them", "kB/connection"], rows)
+
+
 def micro():
     for program in sorted(BIN.glob("*_bench")):
         print(program.name, flush=True)
@@ -220,7 +257,7 @@ def micro():
             sys.exit(f"bench: {program.name} failed")
 
 
-SECTIONS = {"http": http, "micro": micro}
+SECTIONS = {"http": http, "idle": idle, "micro": micro}
 
 
 def main():

@@ -162,6 +162,8 @@ def main(arguments):
         os.execv(bin_directory / "tandem", ["tandem", "serve", *arguments[1:]])
     elif arguments[0] == "--check":
         check = ROOT / "scripts" / "check.py"
+        if not check.exists():
+            raise Failed("this tree has no check yet")
         os.execv(sys.executable, [sys.executable, str(check), *arguments[1:]])
     else:
         raise Failed(f"there is no '{arguments[0]}'; ./run --help says what there is")

@@ -78,23 +78,35 @@ class Results:
         return 0 if self.passed and not self.failures else 1
 
 
+_groups = set()  # the process groups that run now
+
+
+def stop_group(group):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def interrupted(*_):
+    """Ends what runs, so that the threads that wait for it end too."""
+    for group in list(_groups):
+        stop_group(group)
+    raise KeyboardInterrupt
+
+
 def run_bounded(command, limit_s, env=None, show=False):
     """Runs a command in a process group of its own, which is gone afterwards. Returns (status, output); the status is
     None where the time ran out. With `show` the output is also passed on as it comes."""
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace",
                                env=dict(os.environ, **(env or {})), start_new_session=True)
+    _groups.add(process.pid)
     timed_out = threading.Event()
-
-    def stop_group():
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def give_up():
         timed_out.set()
-        stop_group()
+        stop_group(process.pid)
 
     timer = threading.Timer(limit_s, give_up)
     timer.start()
@@ -107,7 +119,8 @@ def run_bounded(command, limit_s, env=None, show=False):
         status = process.wait()
     finally:
         timer.cancel()
-        stop_group()
+        stop_group(process.pid)
+        _groups.discard(process.pid)
     text = "".join(output)
     if timed_out.is_set():
         return None, text + f"\nstopped after {limit_s} s\n"
@@ -213,7 +226,10 @@ def process_suite(results):
 def sim_suite(results):
     release = Preset("release")
     if not release.build("bin/simulate"):
-        say("sim: this tree has no simulator")
+        if (ROOT / "tests" / "sim").exists():
+            results.fail("sim", "tests/sim is there, but the build makes no program `simulate` of it")
+        else:
+            say("sim: this tree has no simulator")
         return
     status, output = run_bounded([release.bin / "simulate", "--seeds", str(SIMULATOR_SEEDS)], SIMULATOR_TIME_LIMIT_S,
                                  show=True)
@@ -305,6 +321,8 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

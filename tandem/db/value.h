@@ -125,9 +125,16 @@ class Rows {
     std::vector<Value> values_;
 };
 
+namespace detail {
+template <typename T>
+inline constexpr bool is_optional = false;
+template <typename T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+}  // namespace detail
+
 template <typename T>
 T Value::as(std::string_view what) const {
-    if constexpr (requires { typename T::value_type; } && std::is_same_v<T, std::optional<typename T::value_type>>) {
+    if constexpr (detail::is_optional<T>) {
         if (is_null()) return std::nullopt;
         return as<typename T::value_type>(what);
     } else if constexpr (std::is_same_v<T, bool>) {

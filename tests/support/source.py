@@ -16,8 +16,9 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<][^">]+[">])', re.M)
 def files(*suffixes):
     """Paths relative to the root of all files that are tracked, or new and not ignored; with `suffixes` only those
     that end in one of them."""
-    listing = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
-                             capture_output=True, text=True).stdout
+    # safe.directory: in a container the checkout often belongs to another user.
+    listing = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others",
+                              "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     paths = [p for p in sorted(set(listing.splitlines())) if (ROOT / p).is_file()]
     return [p for p in paths if not suffixes or p.endswith(suffixes)]
 
