@@ -174,8 +174,13 @@ async::Task<Response> Connection::call_handler(async::Context& context) {
     try {
         response = co_await server_.handler(request_).under(context);
     } catch (...) {
-        response = input_ended_ ? error_response(Status::bad_request, "the body ended early")
-                                : response_to_current_exception(server_.stats, request_);
+        if (context.cancelled() || timed_out_) {
+            response = error_response(Status::service_unavailable, "the request was cancelled");
+        } else if (input_ended_) {
+            response = error_response(Status::bad_request, "the body ended early");
+        } else {
+            response = response_to_current_exception(server_.stats, request_);
+        }
     }
     request_context_ = nullptr;
     co_return std::move(*response);
