@@ -84,6 +84,8 @@ class Store {
     async::Task<bool> delete_topic(std::string topic);
     async::Task<std::vector<std::string>> subscribers(std::string topic);
 
+    // Throws when the database does not answer.
+    async::Task<void> check();
     StoreStats stats() const noexcept;
 
   private:
