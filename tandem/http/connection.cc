@@ -157,13 +157,13 @@ async::Task<void> Connection::answer() {
     count(server_.stats.requests);
 
     async::Context context(context_);
-    base::TraceContext trace = receive_trace(request_.headers, *server_.options.random);
+    base::TraceContext trace = receive_trace(request_.headers, server_.trace_ids);
     context.set(trace_key, static_cast<const base::TraceContext*>(&trace));
     Response response = co_await call_handler(context);
     if (timed_out_) co_return;
     context_->check();
     co_await send(response, context);
-    co_await discard_body();
+    if (!body_done_ && keep_alive_) co_await discard_body();
 }
 
 async::Task<Response> Connection::call_handler(async::Context& context) {
@@ -222,7 +222,7 @@ ResponseFraming Connection::frame(Response& response) {
 async::Task<void> Connection::send(Response& response, async::Context& context) {
     ResponseFraming framing = frame(response);
     count(server_.stats.responses_by_class[std::clamp(to_int(response.status) / 100, 0, 5)]);
-    batch_.append_head(response, framing, server_.date.get());
+    batch_.append_head(response, framing, server_.date_line);
     response_begun_ = true;
     if (request_.method == Method::head) co_return;
     if (!response.stream) {
@@ -255,7 +255,7 @@ async::Task<void> Connection::refuse(const ParseError& error) {
     count(server_.stats.responses_by_class[to_int(error.status) / 100]);
     Response response = error_response(error.status, error.reason);
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
-    batch_.append_head(response, framing, server_.date.get());
+    batch_.append_head(response, framing, server_.date_line);
     if (request_.method != Method::head) batch_.append(response.body);
     co_await flush();
     co_await linger();
@@ -305,8 +305,8 @@ async::Task<size_t> Connection::read(std::span<std::byte> buffer) {
 }
 
 async::Task<void> Connection::discard_body() {
-    if (body_done_ || !keep_alive_) co_return;
-    std::byte scratch[4096];
+    // Not an array: it would make the frame of every request's answer() larger than the free lists keep.
+    std::vector<std::byte> scratch(4096);
     size_t discarded = 0;
     try {
         while (size_t size = co_await read(scratch)) {
@@ -329,6 +329,7 @@ async::Task<bool> Connection::fill(Phase phase) {
     if (phase == Phase::body) body_bytes_ += size;
     buffer_.added(size);
     input_ended_ = size == 0;
+    server_.date_line = server_.date.get();
     co_return size > 0;
 }
 
@@ -424,7 +425,7 @@ async::Task<void> Connection::say_timeout() {
     Response response = error_response(Status::request_timeout, "the request did not arrive in time");
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
     ResponseBatch batch;
-    batch.append_head(response, framing, server_.date.get());
+    batch.append_head(response, framing, server_.date_line);
     batch.append(response.body);
     count(server_.stats.responses_by_class[4]);
     co_await stream_->write(batch.parts());

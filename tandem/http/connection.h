@@ -18,14 +18,20 @@ class Connection;
 // What a server's connections share.
 struct ServerState {
     ServerState(Handler handler, ServerOptions options)
-        : handler(std::move(handler)), options(std::move(options)), loop(async::Loop::current()), date(loop.clock()) {}
+        : handler(std::move(handler)),
+          options(std::move(options)),
+          loop(async::Loop::current()),
+          trace_ids(this->options.random->next()),
+          date(loop.clock()) {}
 
     Handler handler;
     ServerOptions options;
     ServerStats stats;
     async::Loop& loop;
+    base::SeededRandom trace_ids;  // unique is enough, they are no secrets
     DateLine date;
-    base::TimePoint now{};  // as of the last tick
+    std::string_view date_line;  // as of the last tick or read
+    base::TimePoint now{};       // as of the last tick
     bool draining = false;
 
     // When something that begins now and may take `timeout` is late: never early, and at most a tick late.

@@ -53,7 +53,7 @@ struct ServerOptions {
     size_t max_discarded_body_bytes = 64 * 1024;
     // Read and dropped after the last response, so that it is not lost in a reset.
     size_t max_lingering_bytes = 1024 * 1024;
-    base::Random* random = &base::Random::real();  // for the ids of new traces
+    base::Random* random = &base::Random::real();  // seeds the ids of traces
 };
 
 struct ServerStats {
