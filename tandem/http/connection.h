@@ -68,7 +68,9 @@ class Connection final : public BodySource {
     async::Task<void> refuse(const ParseError& error);
     async::Task<void> discard_body();
     async::Task<void> flush();
-    async::Task<bool> fill(Phase phase);
+    // Both wait for the client under the deadline of `phase`; 0 when it has ended its side.
+    async::Task<size_t> fill(Phase phase);
+    async::Task<size_t> receive(Phase phase, std::span<std::byte> buffer);
     async::Task<void> linger();
     async::Task<void> say_timeout();
     void enter(Phase phase) noexcept;

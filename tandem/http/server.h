@@ -45,7 +45,7 @@ struct ServerOptions {
     base::Duration write_timeout = std::chrono::seconds(30);  // for one gathered write, whatever its size
     base::Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, before closing
     base::Duration drain_timeout = std::chrono::seconds(30);  // after drain(): then requests under way are cancelled
-    size_t read_buffer_bytes = 16 * 1024;
+    size_t read_buffer_bytes = 16 * 1024;                     // of each connection, at least 1024
     // A batch of responses is written early when it has grown this large.
     size_t write_batch_bytes = 256 * 1024;
     // Bodies up to this size are copied behind their header; larger ones are written from where they are.
