@@ -325,14 +325,17 @@ TEST(Client, hands_a_streamed_body_on_piece_by_piece) {
 }
 
 Task<void> expect_early_refusal() {
-    Setup setup({{{.answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", .close = true}}});
-    Outcome outcome = co_await try_send(
-        *setup.client, ClientRequest::post(url, "text/plain", std::string(1'000'000, 'x') + "\r\n\r\n"));
+    Setup setup({{{.answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno",
+                   .close = true,
+                   .wait_for = "x"}}});
+    ClientResponse response =
+        co_await setup.client->send(ClientRequest::post(url, "text/plain", std::string(1'000'000, 'x')));
+    EXPECT_EQ(response.status, 413);
+    EXPECT_EQ(response.body, "no");
+    EXPECT_LT(setup.network.requests[0].size(), 100'000u);
     co_await setup.finish();
-    // In memory the server's close also drops what the client has not read; either way it is an end, not a hang.
-    EXPECT_TRUE(outcome.error ? outcome.error->code() == Code::unavailable : outcome.response.status == 413);
 }
-TEST(Client, a_body_that_is_refused_half_way_ends_the_request) {
+TEST(Client, a_body_that_is_refused_half_way_still_has_its_answer) {
     VirtualLoop().run(expect_early_refusal());
 }
 

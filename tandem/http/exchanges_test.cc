@@ -164,7 +164,8 @@ Task<void> collect(net::Stream& stream, std::string* received) {
 
 Task<void> send_input(net::Stream& stream, std::string_view input, bool byte_by_byte) {
     try {
-        size_t step = byte_by_byte ? 1 : input.size();
+        // Inputs beyond a few lines only test bounds; they come in small pieces, to keep the test short.
+        size_t step = !byte_by_byte ? input.size() : input.size() > 20'000 ? 97 : 1;
         for (size_t i = 0; i < input.size(); i += step) {
             co_await stream.write(input.substr(i, step));
             if (byte_by_byte) co_await testing::settle(3);

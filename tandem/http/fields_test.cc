@@ -1,6 +1,7 @@
 // Headers, URLs, dates, methods and statuses.
 #include <gtest/gtest.h>
 
+#include "tandem/async/loop.h"
 #include "tandem/http/date.h"
 #include "tandem/http/headers.h"
 #include "tandem/http/line_scan.h"
@@ -184,6 +185,20 @@ TEST(Status, every_code_has_a_phrase_and_unknown_ones_have_none) {
     EXPECT_EQ(StatusError(Status::not_found).code(), Code::not_found);
     EXPECT_EQ(problem_json(Status::conflict, "a \"b\"\n"),
               R"({"type":"about:blank","title":"Conflict","status":409,"detail":"a \"b\"\u000a"})");
+}
+
+async::Task<std::string> read_all(std::string content, size_t limit) {
+    BodyReader body(std::move(content));
+    co_return co_await body.read_all(limit);
+}
+
+TEST(BodyReader, reads_content_from_memory_up_to_its_bound) {
+    EXPECT_EQ(async::run(read_all("", 0)), "");
+    EXPECT_EQ(async::run(read_all("hello", 5)), "hello");
+    EXPECT_EQ(code_of([] { (void)async::run(read_all("hello", 4)); }), Code::resource_exhausted);
+    EXPECT_EQ(BodyReader().length(), 0u);
+    EXPECT_EQ(BodyReader("hi").length(), 2u);
+    EXPECT_TRUE(BodyReader().trailers().empty());
 }
 
 TEST(Method, safe_and_idempotent_ones) {

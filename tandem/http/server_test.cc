@@ -274,6 +274,65 @@ TEST(Server, a_handler_runs_within_the_trace_of_its_request) {
     VirtualLoop().run(expect_trace());
 }
 
+// Fails a few times, then gives one connection.
+class ShakyListener final : public net::Listener {
+  public:
+    ShakyListener(int failures, std::unique_ptr<net::Stream> stream)
+        : failures_(failures), stream_(std::move(stream)) {}
+    Task<std::unique_ptr<net::Stream>> accept() override {
+        if (failures_-- > 0) fail(Code::io, "too many open files");
+        if (stream_) co_return std::move(stream_);
+        co_await closed_.wait();
+        fail(Code::cancelled, "the listener was closed");
+    }
+    const net::Address& local() const noexcept override { return address_; }
+    void close() noexcept override { closed_.set(); }
+
+  private:
+    int failures_;
+    std::unique_ptr<net::Stream> stream_;
+    async::Event closed_;
+    net::Address address_ = net::Address::memory("shaky");
+};
+
+Task<void> expect_accepting_goes_on() {
+    log::Capture capture;
+    auto [client, served] = net::memory_pair();
+    ShakyListener listener(3, std::move(served));
+    Server server(hello);
+    async::Scope scope;
+    scope.spawn(server.serve(listener));
+    co_await client->write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_TRUE((co_await read_to_end(*client)).ends_with("hello"));
+    EXPECT_EQ(server.stats().accept_errors.load(), 3u);
+    EXPECT_TRUE(capture.contains("too many open files"));
+    server.drain();
+    co_await scope.join();
+}
+TEST(Server, goes_on_accepting_after_failures) {
+    VirtualLoop().run(expect_accepting_goes_on());
+}
+
+Task<void> expect_cancelled_server_ends() {
+    auto [client, served] = net::memory_pair();
+    ShakyListener listener(0, std::move(served));
+    Server server([](Request&) -> Task<Response> {
+        co_await async::sleep(3600s);
+        co_return Response::text("never");
+    });
+    async::Scope scope;
+    scope.spawn(server.serve(listener));
+    co_await client->write(simple_get);
+    co_await settle();
+    EXPECT_EQ(server.stats().connections_open.load(), 1u);
+    co_await scope.cancel_and_join();
+    EXPECT_EQ(server.stats().connections_open.load(), 0u);
+    EXPECT_EQ(co_await read_to_end(*client), "");
+}
+TEST(Server, ends_with_its_connections_when_it_is_cancelled) {
+    VirtualLoop().run(expect_cancelled_server_ends());
+}
+
 // ---- over real sockets ----
 
 // A client that shares nothing with the code under test.
