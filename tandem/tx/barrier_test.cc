@@ -102,7 +102,8 @@ TEST_P(BarrierTest, compensates_what_was_done_once) {
         EXPECT_TRUE(co_await call(database, {Mode::saga, gid, "01", "compensate"}));
         EXPECT_FALSE(co_await call(database, {Mode::saga, gid, "01", "compensate"}));
         EXPECT_EQ(co_await touched(database), 2);
-        EXPECT_EQ(co_await rows_of(database, gid), (Lines{"saga 01 action 01 action", "saga 01 compensate 01 compensate"}));
+        EXPECT_EQ(co_await rows_of(database, gid),
+                  (Lines{"saga 01 action 01 action", "saga 01 compensate 01 compensate"}));
     });
 }
 
@@ -325,8 +326,8 @@ Task<void> make_calls(db::Database* database, const Transfer* transfer) {
         co_await tcc_call(database, {Mode::tcc, transfer->gid, "01", "try"}, transfer->account, transfer->amount);
     }
     for (const std::string& operation : transfer->calls) {
-        scope.spawn(tcc_call(database, {Mode::tcc, transfer->gid, "01", operation}, transfer->account,
-                             transfer->amount));
+        scope.spawn(
+            tcc_call(database, {Mode::tcc, transfer->gid, "01", operation}, transfer->account, transfer->amount));
     }
     co_await scope.join();
 }
@@ -337,8 +338,11 @@ TEST_P(BarrierTest, money_is_conserved_when_a_hundred_calls_come_twice_and_in_an
         std::vector<Transfer> transfers;
         std::map<int, int64_t> paid;
         for (int i = 0; i < 20; ++i) {
-            Transfer transfer{fmt::format("{}-{}", gid, i), random.chance(0.5), 1 + static_cast<int>(random.below(3)),
-                              random.between(1, 50), {}};
+            Transfer transfer{fmt::format("{}-{}", gid, i),
+                              random.chance(0.5),
+                              1 + static_cast<int>(random.below(3)),
+                              random.between(1, 50),
+                              {}};
             const std::string decision = transfer.confirms ? "confirm" : "cancel";
             transfer.calls = {"try", "try", decision, decision, decision};
             for (size_t j = transfer.calls.size() - 1; j > 0; --j) {
@@ -368,9 +372,8 @@ Task<bool> act_on_file(std::string file) {
     co_await install_barrier(database);
     co_await database.execute("CREATE TABLE IF NOT EXISTS done (n INTEGER)");
     Barrier barrier({Mode::saga, "g", "01", "action"});
-    co_return co_await barrier.run(database, [](db::Session& session) -> Task<void> {
-        co_await session.execute("INSERT INTO done VALUES (1)");
-    });
+    co_return co_await barrier.run(
+        database, [](db::Session& session) -> Task<void> { co_await session.execute("INSERT INTO done VALUES (1)"); });
 }
 
 void die_at(const char* point, const std::string& file) {

@@ -5,31 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 
 #include "tandem/async/loop.h"
 #include "tandem/base/id.h"
-#include "tandem/db/testing_mariadb.h"
+#include "tandem/db/testing_database.h"
 #include "tandem/tx/barrier.h"
 
 namespace tandem::tx::testing {
-
-// A directory that goes away with this.
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory() : path_(::testing::TempDir() + "tandem_tx_XXXXXX") {
-        if (!mkdtemp(path_.data())) throw std::runtime_error("mkdtemp failed");
-    }
-    ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    const std::string& path() const noexcept { return path_; }
-
-  private:
-    std::string path_;
-};
 
 using Body = std::function<async::Task<void>(db::Database&, std::string gid)>;
 
@@ -58,13 +42,10 @@ class Places : public ::testing::TestWithParam<std::string> {
 
   protected:
     void on(Body body) {
-        const std::string url =
-            GetParam() == "sqlite" ? "sqlite:" + directory_.path() + "/test.db" : db::testing::fresh_schema_url();
-        async::run(run_on(url, std::move(body), opening_balance));
+        using db::testing::Engine;
+        db::testing::TestDatabase place(GetParam() == "sqlite" ? Engine::sqlite : Engine::mariadb);
+        async::run(run_on(place.url(), std::move(body), opening_balance));
     }
-
-  private:
-    TemporaryDirectory directory_;
 };
 
 }  // namespace tandem::tx::testing
