@@ -45,7 +45,9 @@ std::optional<CurrentTransaction> received_transaction(const http::Headers& head
     };
     // Anybody may have a parameter called gid; only together with trans_type it is ours.
     if (value("gid").empty() || value("trans_type").empty()) return std::nullopt;
-    return CurrentTransaction{BranchContext::from_query(query), value("dtm")};
+    std::string node_url = value("dtm");
+    if (node_url.ends_with(dtm_api_path)) node_url.resize(node_url.size() - dtm_api_path.size());
+    return CurrentTransaction{BranchContext::from_query(query), std::move(node_url)};
 }
 
 }  // namespace tandem::tx

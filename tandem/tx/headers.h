@@ -20,6 +20,9 @@ inline constexpr std::string_view branch_id_header = "dtm-branch_id";
 inline constexpr std::string_view operation_header = "dtm-op";
 inline constexpr std::string_view node_header = "dtm-dtm";  // where the coordinator is
 
+// Where clients of DTM's API find the coordinator below its URL; the query parameter dtm names it with this.
+inline constexpr std::string_view dtm_api_path = "/api/dtmsvr";
+
 struct CurrentTransaction {
     BranchContext branch;  // branch_id and operation are empty in the one who began the transaction
     std::string node_url;  // empty when unknown

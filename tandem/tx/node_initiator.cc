@@ -11,8 +11,6 @@ using async::Task;
 
 namespace {
 constexpr size_t reason_max = 500;  // of an abort
-// Where clients of DTM's API find the coordinator.
-constexpr std::string_view dtm_base = "/api/dtmsvr";
 }  // namespace
 
 Task<RemoteTransaction> Initiator::decide_by(Task<void> body) {
@@ -57,7 +55,7 @@ Task<std::string> Initiator::call_branch(std::string url, std::string branch_id,
                           .headers = {}};
     http::ClientRequest request = http::ClientRequest::post(branch_url(call), "application/json", std::move(payload));
     // What participants written with DTM's clients look for.
-    request.url += "&dtm=" + http::percent_encode(node_.url() + std::string(dtm_base));
+    request.url += "&dtm=" + http::percent_encode(node_.url() + std::string(dtm_api_path));
     if (mode_ == Mode::xa) request.url += "&phase2_url=" + http::percent_encode(url);
     if (options_.request_timeout_ms > 0) request.timeout = std::chrono::milliseconds(options_.request_timeout_ms);
     for (const auto& [name, value] : options_.branch_headers) request.headers.set(name, value);

@@ -8,6 +8,7 @@
 
 #include <mysql.h>
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
