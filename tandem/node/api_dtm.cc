@@ -197,7 +197,7 @@ Task<Response> guarded(Task<Response> call) {
         co_return co_await std::move(call);
     } catch (const web::ProblemError& error) {
         web::Problem problem = error.problem();
-        problem.with("message", error.message());
+        problem.with("message", json::string(error.message()));
         co_return problem.response();
     } catch (const http::StatusError&) {
         throw;

@@ -40,7 +40,7 @@ Task<json::value> body_or_empty() {
 
 [[noreturn]] void bad_parameter(std::string_view name, std::string_view detail) {
     throw web::ProblemError(
-        web::Problem(Status::bad_request).detail(fmt::format("{}: {}", name, detail)).with("field", name));
+        web::Problem(Status::bad_request).detail(fmt::format("{}: {}", name, detail)).with("field", json::string(name)));
 }
 
 Task<Transaction> find(const ApiContext& api, std::string gid) {
@@ -183,7 +183,7 @@ void ApiContext::refuse(const Error& error) {
     web::Problem problem(Status::bad_request);
     problem.detail(error.message());
     if (colon != std::string::npos && error.message().find(' ') > colon) {
-        problem.with("field", error.message().substr(0, colon));
+        problem.with("field", json::string(error.message().substr(0, colon)));
     }
     throw web::ProblemError(std::move(problem));
 }

@@ -1,7 +1,9 @@
 #include "tandem/node/transaction_json.h"
 
 #include <boost/json.hpp>
+#include <charconv>
 
+#include "tandem/base/id.h"
 #include "tandem/tx/allowed_urls.h"
 #include "tandem/web/json.h"
 
