@@ -39,8 +39,9 @@ Task<json::value> body_or_empty() {
 }
 
 [[noreturn]] void bad_parameter(std::string_view name, std::string_view detail) {
-    throw web::ProblemError(
-        web::Problem(Status::bad_request).detail(fmt::format("{}: {}", name, detail)).with("field", json::string(name)));
+    throw web::ProblemError(web::Problem(Status::bad_request)
+                                .detail(fmt::format("{}: {}", name, detail))
+                                .with("field", json::string(name)));
 }
 
 Task<Transaction> find(const ApiContext& api, std::string gid) {
@@ -53,13 +54,11 @@ Task<Response> create(const ApiContext& api) {
     const json::value body = co_await web::request.json();
     Transaction request = transaction_from_json(body, api.allowed);
     if (request.gid.empty()) request.gid = api.coordinator.new_gid();
-    const std::string gid = request.gid;
-    const bool known = (co_await api.at_home(api.coordinator.find(gid))).has_value();
     const bool at_once = request.mode == tx::Mode::saga;
-    const Transaction made = co_await api.at_home(at_once ? api.coordinator.submit(std::move(request))
-                                                          : api.coordinator.begin(std::move(request)));
-    Response response = show(made, known ? Status::ok : Status::created);
-    response.headers.set("Location", path_of(gid));
+    const tx::Accepted accepted = co_await api.at_home(at_once ? api.coordinator.submit(std::move(request))
+                                                               : api.coordinator.begin(std::move(request)));
+    Response response = show(accepted.transaction, accepted.created ? Status::created : Status::ok);
+    response.headers.set("Location", path_of(accepted.transaction.gid));
     co_return response;
 }
 

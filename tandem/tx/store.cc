@@ -369,7 +369,9 @@ Task<std::vector<std::string>> Store::subscribers(std::string topic) {
     co_return urls;
 }
 
-Task<void> Store::check() { return database_.check_health(); }
+Task<void> Store::check() {
+    return database_.check_health();
+}
 
 StoreStats Store::stats() const noexcept {
     return writer_->stats;
