@@ -76,21 +76,26 @@ TEST(MysqlText, writes_literals_that_nothing_breaks_out_of) {
     const auto text = [](std::string sql, std::vector<Value> parameters, bool escapes = true) {
         return detail::with_literals({std::move(sql), std::move(parameters)}, escapes);
     };
-    EXPECT_EQ(text("SELECT ?", {"a'b\\c"}), "SELECT 'a''b\\\\c'");
-    EXPECT_EQ(text("SELECT ?", {"a'b\\"}, false), "SELECT 'a''b\\'");
+    EXPECT_EQ(text("SELECT ?", {"a'b\\c"}), "SELECT  'a''b\\\\c'");
+    EXPECT_EQ(text("SELECT ?", {"a'b\\"}, false), "SELECT  'a''b\\'");
     EXPECT_EQ(text("SELECT '?', \"?\", `?`, ?", {1}), "SELECT '?', \"?\", `?`,  1");
     EXPECT_EQ(text("SELECT 'it''s ?', ?", {1}), "SELECT 'it''s ?',  1");
     EXPECT_EQ(text("SELECT 'a\\'?', ?", {1}), "SELECT 'a\\'?',  1");
     EXPECT_EQ(text("SELECT 'a\\', ?", {1}, false), "SELECT 'a\\',  1");
     EXPECT_EQ(text("SELECT 1-?", {-5}), "SELECT 1- -5");
-    EXPECT_EQ(text("SELECT ? -- ?\n", {nullptr}), "SELECT NULL  \n");
-    EXPECT_EQ(text("SELECT ? # ?", {Blob{std::byte{1}, std::byte{0xAB}}}), "SELECT  X'01AB'  ");
-    EXPECT_EQ(text("SELECT 1 ; /* ? */ ", {}), "SELECT 1    ");
+    EXPECT_EQ(text("SELECT ? -- ?\n", {nullptr}), "SELECT  NULL -- ?\n");
+    EXPECT_EQ(text("SELECT ? # ?", {Blob{std::byte{1}, std::byte{0xAB}}}), "SELECT  X'01AB' # ?\n");
+    EXPECT_EQ(text("SELECT 1 ; /* ? */ ", {}), "SELECT 1  /* ? */ ");
+    EXPECT_EQ(text("SELECT 1--#", {}), "SELECT 1--#\n") << "or the next command would be a comment";
+    EXPECT_EQ(text("SELECT 'a'?", {"b"}), "SELECT 'a' 'b'");
+    EXPECT_EQ(text("SELECT 1--/**/1", {}), "SELECT 1--/**/1");
 }
 
 TEST(MysqlText, refuses_what_would_change_its_neighbours) {
-    for (const std::string sql : {"SELECT 1; SELECT 2", "SELECT 'a", "SELECT `a", "SELECT \"a", "SELECT /* a",
-                                  "SELECT /*! 1 */", "SELECT /*M! 1 */", "", ";", "-- x", "SELECT 'a\\'", "SELECT ?"}) {
+    for (const std::string sql :
+         std::initializer_list<std::string>{"SELECT 1; SELECT 2", "SELECT 'a", "SELECT `a", "SELECT \"a", "SELECT /* a",
+                                            "SELECT /*! 1 */", "SELECT /*M! 1 */", "", ";", "-- x", "SELECT 'a\\'",
+                                            "SELECT ?", "SELECT \"a\\\"\"", std::string("SELECT 1 # \0 x", 14)}) {
         EXPECT_THROW((void)detail::with_literals({sql, {}}, true), Error) << sql;
     }
     EXPECT_THROW((void)detail::with_literals({"SELECT 1", {1}}, true), Error);
@@ -260,8 +265,10 @@ TEST(Mysql, nothing_runs_after_a_deadlock_until_the_rollback) {
 TEST(Mysql, a_batch_refuses_procedures) {
     with_server([](Database& database) -> Task<void> {
         Lease session = co_await database.session();
-        std::vector<Command> batch{{"  call p()", {}}};
-        EXPECT_EQ((co_await error_of(session->execute_batch(batch))).code(), Code::unsupported);
+        for (const std::string sql : {"  call p()", "/* a */ -- b\n Call p()", "EXECUTE IMMEDIATE 'COMMIT'"}) {
+            std::vector<Command> batch{{sql, {}}};
+            EXPECT_EQ((co_await error_of(session->execute_batch(batch))).code(), Code::unsupported);
+        }
         co_await session->execute_script("CREATE PROCEDURE p() BEGIN SELECT 1 AS a; SELECT 2 AS b; END");
         const Result found = co_await session->execute("CALL p()");
         EXPECT_THAT(found.rows.columns(), ElementsAre("a"));

@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "tandem/async/combine.h"
 #include "tandem/async/time.h"
@@ -102,9 +106,11 @@ TEST(Sqlite, a_memory_database_is_one_session_that_stays) {
 }
 
 TEST(Sqlite, a_named_vfs_is_used) {
-    with_database([](Database&, const std::string&) -> Task<void> { co_return; }, {}, "?vfs=unix-dotfile");
+    with_database([](Database&, const std::string&) -> Task<void> { co_return; }, {}, "?vfs=unix-excl");
     const TestDatabase test(Engine::sqlite);
     async::run([&]() -> Task<void> {
+        Database no_wal(test.url() + "?vfs=unix-dotfile");
+        EXPECT_EQ((co_await error_of(no_wal.check_health()))->code(), Code::unsupported);
         Database database(test.url() + "?vfs=nonesuch");
         const auto error = co_await error_of(database.check_health());
         EXPECT_THAT(error->what(), ::testing::HasSubstr("nonesuch"));
