@@ -92,7 +92,7 @@ TEST(MysqlText, writes_literals_that_nothing_breaks_out_of) {
 }
 
 TEST(MysqlText, refuses_what_would_change_its_neighbours) {
-    for (const std::string sql :
+    for (const std::string& sql :
          std::initializer_list<std::string>{"SELECT 1; SELECT 2", "SELECT 'a", "SELECT `a", "SELECT \"a", "SELECT /* a",
                                             "SELECT /*! 1 */", "SELECT /*M! 1 */", "", ";", "-- x", "SELECT 'a\\'",
                                             "SELECT ?", "SELECT \"a\\\"\"", std::string("SELECT 1 # \0 x", 14)}) {
