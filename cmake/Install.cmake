@@ -9,7 +9,7 @@ foreach(module ${modules})
 endforeach()
 target_include_directories(tandem INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(tandem INTERFACE cxx_std_23)
-target_link_libraries(tandem INTERFACE Threads::Threads fmt::fmt spdlog::spdlog Boost::json ZLIB::ZLIB sqlite3 mariadb)
+target_link_libraries(tandem INTERFACE Threads::Threads fmt::fmt spdlog::spdlog Boost::json ZLIB::ZLIB tomlplusplus sqlite3 mariadb)
 
 install(TARGETS tandem EXPORT tandemTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY tandem DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")

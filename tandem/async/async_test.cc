@@ -25,12 +25,12 @@ int number() {
 
 // ---- Context ----
 
-Task<void> wander(LoopThreads* threads, int expected, int* mistakes) {
+Task<void> wander(LoopThreads* threads, int expected, std::atomic<int>* mistakes) {
     auto check = [&] { *mistakes += number() != expected; };
     check();
     co_await yield();
     check();
-    co_await on_loop((*threads)[expected % 2], [](int want, int* wrong) -> Task<void> {
+    co_await on_loop((*threads)[expected % 2], [](int want, std::atomic<int>* wrong) -> Task<void> {
         *wrong += number() != want;
         co_await yield();
         *wrong += number() != want;
@@ -38,7 +38,7 @@ Task<void> wander(LoopThreads* threads, int expected, int* mistakes) {
     check();
     co_await run_blocking([&] { *mistakes += number() != expected; });
     check();
-    auto child = [](int want, int* wrong) -> Task<void> {
+    auto child = [](int want, std::atomic<int>* wrong) -> Task<void> {
         co_await sleep(std::chrono::microseconds(want % 7));
         *wrong += number() != want;
     };
@@ -48,7 +48,7 @@ Task<void> wander(LoopThreads* threads, int expected, int* mistakes) {
     check();
 }
 
-Task<void> request(LoopThreads* threads, int id, int* mistakes) {
+Task<void> request(LoopThreads* threads, int id, std::atomic<int>* mistakes) {
     Context context(Context::current());
     context.set(number_key, &id);
     co_await with_context(context, wander(threads, id, mistakes));
@@ -57,7 +57,7 @@ Task<void> request(LoopThreads* threads, int id, int* mistakes) {
 
 TEST(Context, follows_each_of_hundreds_of_interleaved_requests_across_awaits_hops_and_blocking_calls) {
     LoopThreads threads(2);
-    int mistakes = 0;
+    std::atomic<int> mistakes = 0;
     auto all_requests = [&]() -> Task<void> {
         Scope scope;
         for (int id = 0; id < 400; ++id) scope.spawn(request(&threads, id, &mistakes));

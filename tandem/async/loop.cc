@@ -20,6 +20,8 @@ Loop::Loop(Options options)
 Loop::~Loop() {
     TANDEM_ASSERT(submitted_ == 0, "a loop died with tasks still running on it");
     TANDEM_ASSERT(timers_.empty(), "a loop died with timers armed");
+    // What another thread scheduled may have run, and ended this loop's last task, before that thread has left.
+    while (callers_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
 }
 
 Loop& Loop::current() {
@@ -45,12 +47,14 @@ void Loop::schedule(Runnable& runnable) noexcept {
         ready_last_ = &runnable;
         return;
     }
+    callers_.fetch_add(1, std::memory_order_relaxed);
     Runnable* first = inbox_.load(std::memory_order_relaxed);
     do {
         runnable.next_ready_ = first;
     } while (!inbox_.compare_exchange_weak(first, &runnable, std::memory_order_seq_cst, std::memory_order_relaxed));
     // seq_cst on both sides: either the loop sees the inbox before it sleeps, or we see it sleeping.
     if (sleeping_.exchange(false, std::memory_order_seq_cst)) poller_->wake();
+    callers_.fetch_sub(1, std::memory_order_release);
 }
 
 void Loop::take_inbox() noexcept {
@@ -121,8 +125,10 @@ void Loop::run_until_stopped() {
 }
 
 void Loop::stop() {
+    callers_.fetch_add(1, std::memory_order_relaxed);
     stop_requested_.store(true, std::memory_order_release);
     poller_->wake();
+    callers_.fetch_sub(1, std::memory_order_release);
 }
 
 void Loop::arm(Timer& timer, base::TimePoint when) {

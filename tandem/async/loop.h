@@ -163,6 +163,7 @@ class Loop {
 
     std::atomic<Runnable*> inbox_{nullptr};  // scheduled by other threads, newest first
     std::atomic<bool> sleeping_{false};
+    std::atomic<int> callers_{0};  // other threads inside schedule() or stop(): the loop does not die under them
     std::atomic<bool> stop_requested_{false};
 };
 

@@ -34,13 +34,13 @@ Scope::~Scope() {
 
 detail::Root Scope::run_child(Scope& scope, Task<void> task) {
     std::exception_ptr error;
-    try {
-        co_await std::move(task);
-    } catch (...) {
-        error = std::current_exception();
-    }
     {
-        Task<void> ended = std::move(task);  // the task's frame goes before the scope may
+        Task<void> running = std::move(task);  // its frame goes before the scope may
+        try {
+            co_await std::move(running);
+        } catch (...) {
+            error = std::current_exception();
+        }
     }
     scope.child_ended(std::move(error));
 }

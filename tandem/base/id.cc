@@ -3,6 +3,7 @@
 // 2. Hence no id repeats and each is greater than the one before, even while the wall clock steps back.
 #include "tandem/base/id.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 

@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -15,6 +17,7 @@
 
 #include "tandem/base/assert.h"
 #include "tandem/base/error.h"
+#include "tandem/base/metrics.h"
 #include "tandem/base/utf8.h"
 
 namespace tandem::log {
@@ -71,6 +74,7 @@ class Logger {
         line += '\n';
         const size_t dropped = pool_->overrun_counter();
         if (const size_t reported = reported_.exchange(dropped); dropped > reported) {
+            dropped_lines_.add(dropped - reported);
             const Field fields[] = {{"lines", dropped - reported}};
             hand_over(format(Level::warn, "log lines dropped: stderr is slower than the log", fields) + '\n');
         }
@@ -115,6 +119,8 @@ class Logger {
     std::atomic<Format> format_{Format::text};
     std::atomic<const base::Clock*> clock_{&base::Clock::real()};
     std::atomic<size_t> reported_{0};
+    metrics::Counter& dropped_lines_ = metrics::Registry::global().counter(
+        "tandem_log_dropped_lines_total", "Log lines dropped because stderr was slower than the log");
     std::atomic<uint64_t> flushes_{0};
 };
 

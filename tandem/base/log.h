@@ -3,7 +3,7 @@
 //     log::info("branch failed", {{"gid", gid}, {"attempt", 3}, {"error", error.what()}});
 //
 // Thread-safe, does not block: lines go through a bounded queue to one writing thread; when stderr is slower than the
-// log, the oldest waiting lines are dropped and the next line written says how many.
+// log, the oldest waiting lines are dropped, and the next line logged and tandem_log_dropped_lines_total say how many.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // How a line looks. Log text comes from requests, peers and databases: every control character is escaped, so that
 // nobody can forge a line or drive a terminal, and ill-formed UTF-8 is repaired.
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 #include <thread>
 
 #include "tandem/base/error.h"
+#include "tandem/base/metrics.h"
 #include "tandem/base/utf8.h"
 
 namespace tandem::log {
@@ -117,6 +119,33 @@ TEST(Log, lines_reach_stderr_in_the_configured_format_and_level) {
     EXPECT_EQ(written,
               "{\"time\":\"2026-01-01T00:00:00.000Z\",\"level\":\"warn\",\"message\":\"loud enough\"}\n"
               "2026-01-01T00:00:00.000Z info  as text n=1\n");
+}
+
+TEST(Log, a_stuck_stderr_drops_lines_and_says_so_but_blocks_nobody) {
+    flush();
+    const int saved = ::dup(STDERR_FILENO);
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    ::dup2(ends[1], STDERR_FILENO);
+    ::close(ends[1]);
+    for (int i = 0; i < 20'000; ++i) info("nobody reads this pipe, which holds 64 KiB");
+    std::string written;
+    std::jthread reader([&] {
+        char buffer[4096];
+        for (ssize_t got; (got = ::read(ends[0], buffer, sizeof(buffer))) > 0;) written.append(buffer, got);
+    });
+    warn("now somebody does");  // this line, too, took the place of the oldest ones
+    flush();
+    info("all is told");
+    flush();
+    ::dup2(saved, STDERR_FILENO);  // the pipe's last writing end
+    ::close(saved);
+    reader.join();
+    ::close(ends[0]);
+    EXPECT_NE(written.find("log lines dropped: stderr is slower than the log lines="), std::string::npos);
+    EXPECT_TRUE(written.ends_with("all is told\n"));
+    auto& registry = metrics::Registry::global();
+    EXPECT_GT(registry.counter("tandem_log_dropped_lines_total", "Log lines dropped").value(), 1000u);
 }
 
 TEST(Log, threads_do_not_mix_their_lines) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "tandem/base/error.h"
 
 namespace tandem::base {

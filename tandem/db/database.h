@@ -24,10 +24,17 @@ namespace tandem::db {
 struct PoolOptions {
     size_t sessions_max = 8;                                // more callers wait in order of arrival
     size_t waiting_max = 10'000;                            // more waiting callers fail with resource_exhausted
-    base::Duration idle_max = std::chrono::minutes(5);      // an idle session is closed after that
+    base::Duration idle_max = std::chrono::minutes(5);      // idle longer: closed at the pool's next use
     base::Duration ping_after = std::chrono::seconds(30);   // idle longer than that: checked before it is handed out
     base::Duration busy_timeout = std::chrono::seconds(5);  // SQLite: how long to wait for another process's lock
     base::Duration connect_timeout = std::chrono::seconds(5);
+};
+
+struct PoolStats {
+    size_t open = 0;           // sessions, on loan or idle
+    size_t idle = 0;           // of these
+    size_t waiting = 0;        // callers
+    uint64_t waits_total = 0;  // callers that had to wait for a session
 };
 
 class Database;
@@ -58,6 +65,8 @@ class Driver {
     virtual ~Driver() = default;
     virtual async::Task<std::unique_ptr<Session>> connect() = 0;
     virtual Dialect dialect() const noexcept = 0;
+    // The database is its one session's own and gone with it: the pool then keeps exactly one.
+    virtual bool lives_in_session() const noexcept { return false; }
 };
 
 class Database {
@@ -88,7 +97,8 @@ class Database {
 
     Dialect dialect() const noexcept { return driver_->dialect(); }
     size_t sessions_open() const noexcept { return open_; }
-    // Closes idle sessions.
+    PoolStats stats() const noexcept { return {open_, idle_.size(), waiting_, waits_total_}; }
+    // Closes idle sessions. A database that lives in memory is gone then.
     void close_idle() noexcept;
     // Can a session be had and does it answer?
     async::Task<void> check_health();
@@ -99,10 +109,16 @@ class Database {
         std::unique_ptr<Session> session;
         base::TimePoint since;
     };
-    std::unique_ptr<Driver> driver_;
-    PoolOptions options_;
+    async::Task<async::Permit> permit();
+    async::Task<std::unique_ptr<Session>> idle_session();
+    void close_expired() noexcept;
+    void give_back(std::unique_ptr<Session> session) noexcept;
+
+    const std::unique_ptr<Driver> driver_;
+    const PoolOptions options_;
     async::Semaphore permits_;
     size_t waiting_ = 0;
+    uint64_t waits_total_ = 0;
     size_t open_ = 0;
     std::deque<Idle> idle_;  // most recently used at the back
 };

@@ -1,10 +1,12 @@
 // One conversation with a database, whichever driver carries it. Parameters are written `?` in the SQL of every driver.
 //
 // Thread rules: a Session belongs to the loop of its Database; one operation at a time.
-// Errors: invalid_argument (the SQL, a constraint's type), already_exists (a unique key), conflict (a foreign key or
-// check), aborted (deadlock, serialization, lock wait time-out: run the transaction again), unavailable (connection
-// lost: the outcome of the statement is unknown), deadline_exceeded, cancelled, unsupported.
-// After a cancelled or failed transaction the session rolls back before anything else happens on it.
+// Errors: invalid_argument (the SQL, a constraint's type), already_exists (a unique key), conflict (a foreign key,
+// check or NOT NULL), aborted (deadlock, serialization, lock wait time-out: run the transaction again), unavailable
+// (connection lost: the outcome of the statement is unknown), deadline_exceeded, cancelled, unsupported. After a
+// cancelled or failed transaction the session rolls back before anything else happens on it. A statement that is
+// cancelled while a server works on it costs the connection, which is closed at once: the server rolls back as soon as
+// it notices, at the latest when the statement ends.
 #pragma once
 
 #include <span>
@@ -67,6 +69,8 @@ class Session {
     virtual async::Task<void> execute_script(std::string sql) = 0;
 
     virtual async::Task<void> begin(Isolation isolation = Isolation::engine_default) = 0;
+    // A transaction that may only read; on SQLite it runs beside a writer instead of waiting for it.
+    virtual async::Task<void> begin_read_only() = 0;
     virtual async::Task<void> commit() = 0;
     virtual async::Task<void> rollback() = 0;
     virtual bool in_transaction() const noexcept = 0;
@@ -80,6 +84,8 @@ class Session {
     virtual async::Task<void> xa_rollback(Xid xid);
     virtual async::Task<std::vector<Xid>> xa_recover();
 
+    // The server's number for this connection; 0 where there is no server.
+    virtual uint64_t connection_id() const noexcept { return 0; }
     virtual Dialect dialect() const noexcept = 0;
     // False once the connection is lost or its state unknown: the pool then drops it.
     virtual bool healthy() const noexcept = 0;

@@ -22,6 +22,7 @@
 
 #include "tandem/async/task.h"
 #include "tandem/base/clock.h"
+#include "tandem/base/random.h"
 #include "tandem/http/headers.h"
 #include "tandem/http/method.h"
 #include "tandem/http/parser.h"
@@ -38,7 +39,7 @@ struct ClientRequest {
     // Gets the response's body piece by piece instead of ClientResponse::body; the connection waits for it.
     std::function<async::Task<void>(std::span<const std::byte>)> on_body;
 
-    static ClientRequest get(std::string url) { return {.url = std::move(url)}; }
+    static ClientRequest get(std::string url);
     static ClientRequest post(std::string url, std::string_view content_type, std::string body);
 };
 
@@ -58,6 +59,7 @@ struct ClientOptions {
     size_t max_origins = 1024;                     // remembered at a time
     size_t max_response_bytes = 16 * 1024 * 1024;  // body; not applied to on_body
     Limits limits;                                 // status line and header section
+    base::Random* random = &base::Random::real();  // for the ids of trace steps
     std::string user_agent = "tandem";             // empty: none is sent
 };
 

@@ -77,9 +77,8 @@ class RequestParser {
     Progress target(std::string_view target, Request& request);
     Progress header_line(std::string_view line, Request& request);
     Progress finish(Request& request);
-    Progress body_framing(const Request& request);
 
-    const Limits& limits_;
+    Limits limits_;
     RequestFraming framing_;
     ParseError error_;
     size_t scanned_ = 0;
@@ -114,7 +113,7 @@ class ResponseParser {
     Progress status_line(std::string_view line, ResponseHead& head);
     Progress finish(Method request_method, ResponseHead& head);
 
-    const Limits& limits_;
+    Limits limits_;
     ParseError error_;
     size_t scanned_ = 0;
     size_t section_bytes_ = 0;
@@ -144,7 +143,7 @@ class ChunkedDecoder {
     Step fail(Status status, const char* reason, size_t consumed) noexcept;
     bool size_line(std::string_view line) noexcept;
 
-    const Limits& limits_;
+    Limits limits_;
     State state_ = State::size;
     uint64_t left_ = 0;  // of the current chunk
     uint64_t total_ = 0;

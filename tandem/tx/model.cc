@@ -20,7 +20,7 @@ std::string_view to_string(Status status) noexcept {
 }
 
 std::string_view to_string(BranchStatus status) noexcept {
-    static constexpr std::string_view names[] = {"pending", "done", "refused", "undone"};
+    static constexpr std::string_view names[] = {"pending", "done", "refused", "undone", "skipped"};
     return names[static_cast<size_t>(status)];
 }
 
@@ -42,7 +42,8 @@ std::optional<Status> status_from(std::string_view name) noexcept {
 namespace {
 
 std::optional<BranchStatus> branch_status_from(std::string_view name) noexcept {
-    for (auto status : {BranchStatus::pending, BranchStatus::done, BranchStatus::refused, BranchStatus::undone}) {
+    for (auto status : {BranchStatus::pending, BranchStatus::done, BranchStatus::refused, BranchStatus::undone,
+                        BranchStatus::skipped}) {
         if (name == to_string(status)) return status;
     }
     return std::nullopt;

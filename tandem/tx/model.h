@@ -32,7 +32,8 @@ enum class BranchStatus : unsigned char {
     pending,  // forward not yet known to have happened
     done,     // forward happened
     refused,  // a saga's action said no
-    undone,   // backward happened (or there was nothing to undo)
+    undone,   // backward happened
+    skipped,  // turned back before forward could begin: nothing to undo
 };
 
 // "saga", "tcc", "msg" and "xa" as DTM's clients write them; v1 also takes "message" for msg.

@@ -7,9 +7,16 @@
 //    from before BEGIN IMMEDIATE until after COMMIT or ROLLBACK. So no pool thread ever sleeps on SQLite's own lock
 //    for another session of ours, which could starve the pool.
 // 3. Another process's lock shows as SQLITE_BUSY; we let go of the thread, wait on the loop and try again.
+//    The exception are reads, which WAL lets run beside a writer.
 // 4. A commit returns after the WAL is synced (synchronous=FULL).
+// 5. SQLite may roll a transaction back by itself (an interrupt, a full disk). The session then is `doomed_`: it runs
+//    nothing but rollback(), since SQLite would run the next statement by itself, outside any transaction.
+// 6. A connection is closed on the blocking pool, since closing the last one writes the WAL back; the writer lock it
+//    holds, if any, is given back after that.
 #include <sqlite3.h>
 
+#include <filesystem>
+#include <list>
 #include <map>
 
 #include "tandem/async/blocking.h"
@@ -30,11 +37,15 @@ struct SqliteOptions {
     base::Duration busy_timeout;
 };
 
+constexpr std::string_view memory_path = ":memory:";
+
 // The writer lock of a file, shared by all its sessions in this process.
-std::shared_ptr<async::Mutex> writer_lock(const std::string& path) {
+std::shared_ptr<async::Mutex> writer_lock(const std::string& spelling) {
     static std::mutex mutex;
     static std::map<std::string, std::weak_ptr<async::Mutex>> locks;
-    if (path == ":memory:") return std::make_shared<async::Mutex>();
+    if (spelling == memory_path) return std::make_shared<async::Mutex>();
+    std::error_code error;
+    const std::string path = std::filesystem::weakly_canonical(spelling, error).string();
     std::lock_guard guard(mutex);
     std::erase_if(locks, [](const auto& entry) { return entry.second.expired(); });
     std::shared_ptr<async::Mutex> lock = locks[path].lock();
@@ -61,6 +72,7 @@ Code code_of(int result) {
             return Code::corrupted;
         case SQLITE_FULL:
         case SQLITE_NOMEM:
+        case SQLITE_TOOBIG:
             return Code::resource_exhausted;
         case SQLITE_CANTOPEN:
             return Code::unavailable;
@@ -89,12 +101,17 @@ class Connection {
             sqlite3_close(handle_);
             throw error;
         }
-        run_script(
-            "PRAGMA locking_mode=NORMAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-            "PRAGMA temp_store=MEMORY");
+        sqlite3_progress_handler(handle_, progress_steps, &Connection::should_stop, this);
+        try {
+            configure();
+        } catch (const Error&) {
+            sqlite3_close(handle_);
+            throw;
+        }
     }
     ~Connection() {
-        for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+        by_sql_.clear();
+        statements_.clear();
         sqlite3_close(handle_);
     }
     Connection(const Connection&) = delete;
@@ -102,7 +119,12 @@ class Connection {
 
     bool reads_only(const std::string& sql) { return sqlite3_stmt_readonly(prepared(sql)) != 0; }
     bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
-    void interrupt() noexcept { sqlite3_interrupt(handle_); }
+    // From any thread: ends what runs, and what is about to, until resume().
+    void interrupt() noexcept {
+        interrupted_ = true;
+        sqlite3_interrupt(handle_);
+    }
+    void resume() noexcept { interrupted_ = false; }
 
     Result run(const std::string& sql, const std::vector<Value>& parameters) {
         sqlite3_stmt* statement = prepared(sql);
@@ -128,6 +150,7 @@ class Connection {
             result.rows = Rows(std::move(names));
         }
         const int64_t changes_before = sqlite3_total_changes64(handle_);
+        sqlite3_set_last_insert_rowid(handle_, 0);
         for (;;) {
             const int step = sqlite3_step(statement);
             if (step == SQLITE_DONE) break;
@@ -147,7 +170,29 @@ class Connection {
     }
 
   private:
+    struct Finalizer {
+        void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
+    };
+    struct Statement {
+        std::string sql;
+        std::unique_ptr<sqlite3_stmt, Finalizer> handle;
+    };
+    using Statements = std::list<Statement>;
     static constexpr size_t statements_max = 128;
+    static constexpr int progress_steps = 10'000;  // virtual machine steps between two looks at interrupted_
+
+    static int should_stop(void* self) { return static_cast<Connection*>(self)->interrupted_ ? 1 : 0; }
+
+    void configure() {
+        sqlite3_busy_timeout(handle_, 0);
+        if (options_.path != memory_path) {
+            const Result mode = run("PRAGMA journal_mode=WAL", {});
+            if (mode.rows[0].get<std::string>(0) != "wal") {
+                fail(Code::unsupported, "sqlite {}: this file cannot be used in WAL mode", options_.path);
+            }
+        }
+        run_script("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY");
+    }
 
     Error make_error(int result, std::string_view doing) const {
         const std::string reason = handle_ ? sqlite3_errmsg(handle_) : sqlite3_errstr(result);
@@ -156,10 +201,9 @@ class Connection {
     }
 
     sqlite3_stmt* prepared(const std::string& sql) {
-        if (const auto found = statements_.find(sql); found != statements_.end()) return found->second;
-        if (statements_.size() >= statements_max) {
-            for (auto& [text, statement] : statements_) sqlite3_finalize(statement);
-            statements_.clear();
+        if (const auto found = by_sql_.find(sql); found != by_sql_.end()) {
+            statements_.splice(statements_.begin(), statements_, found->second);
+            return found->second->handle.get();
         }
         sqlite3_stmt* statement = nullptr;
         const char* tail = nullptr;
@@ -167,13 +211,31 @@ class Connection {
                                               SQLITE_PREPARE_PERSISTENT, &statement, &tail);
         if (result != SQLITE_OK) throw make_error(result, sql);
         if (!statement) fail(Code::invalid_argument, "the statement is empty: '{}'", sql);
-        const std::string_view rest(tail, static_cast<size_t>(sql.data() + sql.size() - tail));
-        if (rest.find_first_not_of(" \t\r\n;") != std::string_view::npos) {
-            sqlite3_finalize(statement);
-            fail(Code::invalid_argument, "one statement at a time; after the first comes: {}", rest.substr(0, 100));
+        std::unique_ptr<sqlite3_stmt, Finalizer> owner(statement);
+        refuse_a_second_statement(tail, sql.data() + sql.size());
+        if (statements_.size() >= statements_max) {
+            by_sql_.erase(statements_.back().sql);
+            statements_.pop_back();
         }
-        statements_.emplace(sql, statement);
+        statements_.push_front({sql, std::move(owner)});
+        by_sql_.emplace(statements_.front().sql, statements_.begin());
         return statement;
+    }
+
+    // Comments and spaces may follow a statement; SQLite compiles them to nothing.
+    void refuse_a_second_statement(const char* tail, const char* end) {
+        while (tail < end) {
+            sqlite3_stmt* more = nullptr;
+            const char* next = nullptr;
+            const int result = sqlite3_prepare_v3(handle_, tail, static_cast<int>(end - tail), 0, &more, &next);
+            sqlite3_finalize(more);
+            if (result != SQLITE_OK || more) {
+                fail(Code::invalid_argument, "one statement at a time; after the first comes: {}",
+                     std::string_view(tail, end).substr(0, 100));
+            }
+            if (next <= tail) break;
+            tail = next;
+        }
     }
 
     static void bind(sqlite3_stmt* statement, int index, const Value& value) {
@@ -220,7 +282,9 @@ class Connection {
 
     const SqliteOptions options_;
     sqlite3* handle_ = nullptr;
-    std::unordered_map<std::string, sqlite3_stmt*> statements_;
+    std::atomic<bool> interrupted_{false};
+    Statements statements_;  // most recently used in front
+    std::unordered_map<std::string_view, Statements::iterator> by_sql_;
 };
 
 // Stops a running statement when the caller is cancelled.
@@ -229,6 +293,7 @@ class InterruptOnCancel final : async::CancelHook {
     explicit InterruptOnCancel(Connection& connection) : connection_(connection) {
         async::Context* context = async::Context::current();
         context->check();
+        connection_.resume();
         context->add(*this);
     }
 
@@ -237,25 +302,68 @@ class InterruptOnCancel final : async::CancelHook {
     Connection& connection_;
 };
 
+// Closes a connection on the blocking pool, then gives the writer lock back; deletes itself.
+class CloseJob final : async::BlockingPool::Job {
+  public:
+    static void start(std::unique_ptr<Connection> connection, std::shared_ptr<async::Mutex> writers,
+                      async::Permit writer) noexcept {
+        async::Loop* loop = async::Loop::current_or_null();
+        async::BlockingPool* pool = loop ? loop->blocking_pool() : nullptr;
+        if (!pool) {  // the simulator, or no loop any more: right here
+            connection.reset();
+            writer.release();
+            return;
+        }
+        auto job = std::make_unique<CloseJob>();
+        job->writers_ = std::move(writers);
+        job->writer_ = std::move(writer);
+        job->connection_ = std::move(connection);
+        try {
+            pool->submit(*job);
+            (void)job.release();
+        } catch (const Error&) {
+            // The pool's queue is full: the connection is closed here, with the job.
+        }
+    }
+
+  private:
+    void run_on_pool() noexcept override { delete this; }
+
+    // Dies from the last to the first.
+    std::shared_ptr<async::Mutex> writers_;
+    async::Permit writer_;
+    std::unique_ptr<Connection> connection_;
+};
+
 class SqliteSession final : public Session {
   public:
     SqliteSession(std::unique_ptr<Connection> connection, SqliteOptions options, std::shared_ptr<async::Mutex> writers)
         : connection_(std::move(connection)), options_(std::move(options)), writers_(std::move(writers)) {}
+    ~SqliteSession() override { CloseJob::start(std::move(connection_), std::move(writers_), std::move(writer_)); }
+    SqliteSession(const SqliteSession&) = delete;
+    SqliteSession& operator=(const SqliteSession&) = delete;
 
     Task<Result> execute(std::string sql, std::vector<Value> parameters) override {
+        refuse_if_doomed();
+        if (mode_ == Mode::writing) {
+            co_return co_await in_transaction_of_ours([&] { return connection_->run(sql, parameters); });
+        }
         // Outside a transaction a writing statement is one of its own and needs the writer lock.
         std::optional<Result> result = co_await patiently([&]() -> std::optional<Result> {
-            if (!in_transaction_ && !connection_->reads_only(sql)) return std::nullopt;
-            return connection_->run(sql, parameters);
+            if (!connection_->reads_only(sql)) return std::nullopt;
+            return run_alone(sql, parameters);
         });
         if (result) co_return std::move(*result);
-        async::Permit writer = co_await writers_->lock();
-        co_return co_await patiently([&] { return connection_->run(sql, parameters); });
+        if (mode_ == Mode::reading) fail(Code::invalid_argument, "a read-only transaction cannot run: {}", sql);
+        const async::Permit writer = co_await writers_->lock();
+        co_return co_await patiently([&] { return run_alone(sql, parameters); });
     }
 
     Task<std::vector<Result>> execute_batch(std::vector<Command> commands) override {
-        TANDEM_ASSERT(!in_transaction_, "a batch is a transaction of its own");
-        async::Permit writer = co_await writers_->lock();
+        if (mode_ != Mode::none) {
+            fail(Code::conflict, "a batch is a transaction of its own; one is open on this session");
+        }
+        const async::Permit writer = co_await writers_->lock();
         co_return co_await patiently([&] {
             std::vector<Result> results;
             results.reserve(commands.size());
@@ -274,45 +382,92 @@ class SqliteSession final : public Session {
     }
 
     Task<void> execute_script(std::string sql) override {
+        refuse_if_doomed();
+        if (mode_ == Mode::reading) fail(Code::invalid_argument, "a read-only transaction cannot run a script");
         async::Permit writer;
-        if (!in_transaction_) writer = co_await writers_->lock();
-        co_await patiently([&] {
+        if (mode_ == Mode::none) writer = co_await writers_->lock();
+        // Not again when SQLite is busy: what came before in the script may have been done.
+        co_await in_transaction_of_ours([&] {
             connection_->run_script(sql);
             return true;
         });
+        if (mode_ == Mode::none) co_await async::shielded(leave_no_transaction());
     }
 
     Task<void> begin(Isolation) override {
         // SQLite has one isolation level, serializable; every level asked for is met by it.
-        if (in_transaction_) fail(Code::conflict, "a transaction is open on this session already");
+        if (mode_ != Mode::none) fail(Code::conflict, "a transaction is open on this session already");
         async::Permit writer = co_await writers_->lock();
         co_await patiently([&] { return connection_->run("BEGIN IMMEDIATE", {}); });
         writer_ = std::move(writer);
-        in_transaction_ = true;
+        mode_ = Mode::writing;
+    }
+
+    Task<void> begin_read_only() override {
+        if (mode_ != Mode::none) fail(Code::conflict, "a transaction is open on this session already");
+        co_await patiently([&] { return connection_->run("BEGIN DEFERRED", {}); });
+        mode_ = Mode::reading;
     }
 
     Task<void> commit() override {
-        if (!in_transaction_) fail(Code::conflict, "there is no transaction to commit");
-        co_await patiently([&] { return connection_->run("COMMIT", {}); });
+        if (mode_ == Mode::none) fail(Code::conflict, "there is no transaction to commit");
+        refuse_if_doomed();
+        co_await in_transaction_of_ours([&] { return connection_->run("COMMIT", {}); });
         ended();
     }
 
     Task<void> rollback() override {
-        if (!in_transaction_) fail(Code::conflict, "there is no transaction to roll back");
+        if (mode_ == Mode::none) fail(Code::conflict, "there is no transaction to roll back");
         co_await async::run_blocking([&] { roll_back_now(); });
         ended();
     }
 
-    bool in_transaction() const noexcept override { return in_transaction_; }
+    bool in_transaction() const noexcept override { return mode_ != Mode::none; }
     Dialect dialect() const noexcept override { return Dialect::sqlite; }
     bool healthy() const noexcept override { return healthy_; }
     Task<void> ping() override { (void)co_await execute("SELECT 1", std::vector<Value>{}); }
 
   private:
-    // Runs `operation` on the pool, again while another process holds SQLite's lock, for at most busy_timeout.
+    enum class Mode : unsigned char { none, reading, writing };
+
+    void refuse_if_doomed() const {
+        if (doomed_) fail(Code::aborted, "SQLite gave this transaction up; roll it back and run it again");
+    }
+
+    // A statement outside a transaction; on the pool. A BEGIN in it would leave one open behind our back.
+    Result run_alone(const std::string& sql, const std::vector<Value>& parameters) {
+        const bool before = connection_->in_transaction();
+        Result result = connection_->run(sql, parameters);
+        if (connection_->in_transaction() == before) return result;
+        roll_back_now();
+        doomed_ = before;
+        fail(Code::invalid_argument, "use begin(), commit() and rollback() instead of: {}", sql);
+    }
+
+    Task<void> leave_no_transaction() {
+        return async::run_blocking([this] {
+            if (!connection_->in_transaction()) return;
+            roll_back_now();
+            fail(Code::invalid_argument, "the script began a transaction that it did not end; it was rolled back");
+        });
+    }
+
+    // Once; inside a transaction of ours nobody else can be in the way.
+    template <typename Operation>
+    Task<std::invoke_result_t<Operation&>> in_transaction_of_ours(Operation operation) {
+        return attempt(std::move(operation), base::Duration::zero());
+    }
+
+    // Again while another process holds SQLite's lock, for at most busy_timeout.
     template <typename Operation>
     Task<std::invoke_result_t<Operation&>> patiently(Operation operation) {
-        const base::TimePoint give_up = async::Loop::current().now() + options_.busy_timeout;
+        return attempt(std::move(operation), options_.busy_timeout);
+    }
+
+    // Runs `operation` on the pool.
+    template <typename Operation>
+    Task<std::invoke_result_t<Operation&>> attempt(Operation operation, base::Duration patience) {
+        const base::TimePoint give_up = async::Loop::current().now() + patience;
         base::Duration wait = std::chrono::milliseconds(1);
         for (;;) {
             std::optional<Error> error;
@@ -324,6 +479,8 @@ class SqliteSession final : public Session {
                     error = failed;
                 }
             }
+            // Nothing runs on the connection now, so it may be asked here.
+            if (mode_ != Mode::none && !connection_->in_transaction()) doomed_ = true;
             async::Context::current()->check();  // an interrupted statement: say why it was
             if (error->code() == Code::io || error->code() == Code::corrupted) healthy_ = false;
             if (error->code() != Code::aborted || async::Loop::current().now() + wait > give_up) throw *error;
@@ -333,7 +490,8 @@ class SqliteSession final : public Session {
     }
 
     void roll_back_now() noexcept {
-        if (!connection_->in_transaction()) return;  // SQLite rolled back by itself (disk full, interrupt, …)
+        connection_->resume();
+        if (!connection_->in_transaction()) return;  // SQLite rolled back by itself
         try {
             connection_->run("ROLLBACK", {});
         } catch (const Error&) {
@@ -341,15 +499,17 @@ class SqliteSession final : public Session {
         }
     }
     void ended() noexcept {
-        in_transaction_ = false;
+        mode_ = Mode::none;
+        doomed_ = false;
         writer_.release();
     }
 
     std::unique_ptr<Connection> connection_;
     const SqliteOptions options_;
     std::shared_ptr<async::Mutex> writers_;
-    async::Permit writer_;  // while in a transaction
-    bool in_transaction_ = false;
+    async::Permit writer_;  // while writing
+    Mode mode_ = Mode::none;
+    bool doomed_ = false;
     std::atomic<bool> healthy_{true};
 };
 
@@ -357,10 +517,22 @@ class SqliteDriver final : public Driver {
   public:
     explicit SqliteDriver(SqliteOptions options) : options_(std::move(options)), writers_(writer_lock(options_.path)) {}
     Task<std::unique_ptr<Session>> connect() override {
-        async::Permit writer = co_await writers_->lock();  // switching a new file to WAL needs the lock
-        auto connection = co_await async::run_blocking([this] { return std::make_unique<Connection>(options_); });
-        co_return std::make_unique<SqliteSession>(std::move(connection), options_, writers_);
+        const base::TimePoint give_up = async::Loop::current().now() + options_.busy_timeout;
+        const async::Permit writer = co_await writers_->lock();  // switching a new file to WAL needs the lock
+        for (;;) {
+            std::optional<Error> error;
+            try {
+                auto connection =
+                    co_await async::run_blocking([this] { return std::make_unique<Connection>(options_); });
+                co_return std::make_unique<SqliteSession>(std::move(connection), options_, writers_);
+            } catch (const Error& failed) {
+                error = failed;
+            }
+            if (error->code() != Code::aborted || async::Loop::current().now() > give_up) throw *error;
+            co_await async::sleep(std::chrono::milliseconds(10));
+        }
     }
+    bool lives_in_session() const noexcept override { return options_.path == memory_path; }
     Dialect dialect() const noexcept override { return Dialect::sqlite; }
 
   private:
