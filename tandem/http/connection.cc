@@ -18,6 +18,9 @@ namespace tandem::http::detail {
 
 namespace {
 
+// Reads of a body from here on go past the connection's buffer into the reader's own.
+constexpr size_t direct_read_bytes = 4096;
+
 Response error_response(Status status, std::string_view detail, const Headers& headers = {}) {
     Response response = Response::problem(status, detail);
     for (auto [name, value] : headers) response.headers.add(name, value);
@@ -86,7 +89,7 @@ class Connection::StreamedBody final : public BodyWriter {
 Connection::Connection(ServerState& server, std::unique_ptr<net::Stream> stream)
     : server_(server),
       stream_(std::move(stream)),
-      buffer_(server.options.read_buffer_bytes),
+      buffer_(std::max<size_t>(server.options.read_buffer_bytes, 1024)),
       parser_(server.options.limits),
       chunks_(server.options.limits) {
     request_.clear();
@@ -121,7 +124,7 @@ async::Task<void> Connection::serve_requests() {
             if (!parser_.started() && server_.draining) co_return;
             bool waits_idle = !parser_.started() && !first_request_;
             if (!waits_idle && !head_deadline_) head_deadline_ = server_.deadline_in(server_.options.header_timeout);
-            if (!co_await fill(waits_idle ? Phase::idle : Phase::head)) co_return;
+            if (co_await fill(waits_idle ? Phase::idle : Phase::head) == 0) co_return;
             continue;
         }
         first_request_ = false;
@@ -157,13 +160,13 @@ async::Task<void> Connection::answer() {
     count(server_.stats.requests);
 
     async::Context context(context_);
-    base::TraceContext trace = receive_trace(request_.headers, *server_.options.random);
+    base::TraceContext trace = receive_trace(request_.headers, server_.trace_ids);
     context.set(trace_key, static_cast<const base::TraceContext*>(&trace));
     Response response = co_await call_handler(context);
     if (timed_out_) co_return;
     context_->check();
     co_await send(response, context);
-    co_await discard_body();
+    if (!body_done_ && keep_alive_) co_await discard_body();
 }
 
 async::Task<Response> Connection::call_handler(async::Context& context) {
@@ -174,7 +177,13 @@ async::Task<Response> Connection::call_handler(async::Context& context) {
     try {
         response = co_await server_.handler(request_).under(context);
     } catch (...) {
-        response = response_to_current_exception(server_.stats, request_);
+        if (context.cancelled() || timed_out_) {
+            response = error_response(Status::service_unavailable, "the request was cancelled");
+        } else if (input_ended_) {
+            response = error_response(Status::bad_request, "the body ended early");
+        } else {
+            response = response_to_current_exception(server_.stats, request_);
+        }
     }
     request_context_ = nullptr;
     co_return std::move(*response);
@@ -216,7 +225,7 @@ ResponseFraming Connection::frame(Response& response) {
 async::Task<void> Connection::send(Response& response, async::Context& context) {
     ResponseFraming framing = frame(response);
     count(server_.stats.responses_by_class[std::clamp(to_int(response.status) / 100, 0, 5)]);
-    batch_.append_head(response, framing, server_.date.get());
+    batch_.append_head(response, framing, server_.date_line);
     response_begun_ = true;
     if (request_.method == Method::head) co_return;
     if (!response.stream) {
@@ -249,7 +258,7 @@ async::Task<void> Connection::refuse(const ParseError& error) {
     count(server_.stats.responses_by_class[to_int(error.status) / 100]);
     Response response = error_response(error.status, error.reason);
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
-    batch_.append_head(response, framing, server_.date.get());
+    batch_.append_head(response, framing, server_.date_line);
     if (request_.method != Method::head) batch_.append(response.body);
     co_await flush();
     co_await linger();
@@ -289,18 +298,28 @@ async::Task<size_t> Connection::read(std::span<std::byte> buffer) {
         if (continue_wanted_ && !response_begun_) batch_.append("HTTP/1.1 100 Continue\r\n\r\n");
         continue_wanted_ = false;
         if (!batch_.empty()) co_await flush();
-        if (!co_await fill(Phase::body)) {
+        bool direct =
+            parser_.framing().framing == Framing::length && buffer_.empty() && buffer.size() >= direct_read_bytes;
+        size_t size = 0;
+        if (direct) {
+            size = co_await receive(Phase::body, buffer.first(std::min<uint64_t>(buffer.size(), body_left_)));
+            body_left_ -= size;
+            body_done_ = body_left_ == 0;
+        } else {
+            size = co_await fill(Phase::body);
+        }
+        if (size == 0) {
             keep_alive_ = false;
             fail(Code::unavailable, "the client closed the connection before the end of its body");
         }
-        continue_wanted_ = false;
+        if (direct) co_return size;
     }
     co_return 0;
 }
 
 async::Task<void> Connection::discard_body() {
-    if (body_done_ || !keep_alive_) co_return;
-    std::byte scratch[4096];
+    // Not an array: it would make the frame of every request's answer() larger than the free lists keep.
+    std::vector<std::byte> scratch(4096);
     size_t discarded = 0;
     try {
         while (size_t size = co_await read(scratch)) {
@@ -313,16 +332,22 @@ async::Task<void> Connection::discard_body() {
     if (!body_done_) keep_alive_ = false;
 }
 
-async::Task<bool> Connection::fill(Phase phase) {
-    std::span<std::byte> space = buffer_.space();
+async::Task<size_t> Connection::fill(Phase phase) {
+    size_t size = co_await receive(phase, buffer_.space());
+    buffer_.added(size);
+    co_return size;
+}
+
+async::Task<size_t> Connection::receive(Phase phase, std::span<std::byte> buffer) {
     enter(phase);
-    size_t size = co_await stream_->read(space);
+    size_t size = co_await stream_->read(buffer);
     leave();
     if (timed_out_) fail(Code::deadline_exceeded, "the client was too slow");
     count(server_.stats.bytes_read, size);
     if (phase == Phase::body) body_bytes_ += size;
-    buffer_.added(size);
-    co_return size > 0;
+    input_ended_ = size == 0;
+    server_.date_line = server_.date.get();
+    co_return size;
 }
 
 // ---- writing ----
@@ -417,7 +442,7 @@ async::Task<void> Connection::say_timeout() {
     Response response = error_response(Status::request_timeout, "the request did not arrive in time");
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
     ResponseBatch batch;
-    batch.append_head(response, framing, server_.date.get());
+    batch.append_head(response, framing, server_.date_line);
     batch.append(response.body);
     count(server_.stats.responses_by_class[4]);
     co_await stream_->write(batch.parts());

@@ -18,14 +18,20 @@ class Connection;
 // What a server's connections share.
 struct ServerState {
     ServerState(Handler handler, ServerOptions options)
-        : handler(std::move(handler)), options(std::move(options)), loop(async::Loop::current()), date(loop.clock()) {}
+        : handler(std::move(handler)),
+          options(std::move(options)),
+          loop(async::Loop::current()),
+          trace_ids(this->options.random->next()),
+          date(loop.clock()) {}
 
     Handler handler;
     ServerOptions options;
     ServerStats stats;
     async::Loop& loop;
+    base::SeededRandom trace_ids;  // unique is enough, they are no secrets
     DateLine date;
-    base::TimePoint now{};  // as of the last tick
+    std::string_view date_line;  // as of the last tick or read
+    base::TimePoint now{};       // as of the last tick
     bool draining = false;
 
     // When something that begins now and may take `timeout` is late: never early, and at most a tick late.
@@ -62,7 +68,9 @@ class Connection final : public BodySource {
     async::Task<void> refuse(const ParseError& error);
     async::Task<void> discard_body();
     async::Task<void> flush();
-    async::Task<bool> fill(Phase phase);
+    // Both wait for the client under the deadline of `phase`; 0 when it has ended its side.
+    async::Task<size_t> fill(Phase phase);
+    async::Task<size_t> receive(Phase phase, std::span<std::byte> buffer);
     async::Task<void> linger();
     async::Task<void> say_timeout();
     void enter(Phase phase) noexcept;
@@ -91,6 +99,7 @@ class Connection final : public BodySource {
     bool continue_wanted_ = false;  // the client waits for 100 before it sends the body
     bool response_begun_ = false;
     bool keep_alive_ = true;
+    bool input_ended_ = false;
     uint64_t body_bytes_ = 0;
     base::Duration body_waited_{};
     async::Context* request_context_ = nullptr;

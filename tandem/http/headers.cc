@@ -131,6 +131,7 @@ void Headers::add_trusted(std::string_view name, std::string_view value) {
     } else {
         text_.append(name).append(value);
     }
+    if (entries_.capacity() == 0) entries_.reserve(8);
     entries_.push_back(
         {static_cast<uint32_t>(start), static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size())});
 }

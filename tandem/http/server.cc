@@ -52,6 +52,7 @@ const ServerStats& Server::stats() const noexcept {
 void Server::Impl::on_tick(Timer& timer) {
     Impl& self = static_cast<Impl&>(timer);
     self.state.now = self.state.loop.now();
+    self.state.date_line = self.state.date.get();
     bool abort = self.state.draining && self.state.now >= self.drain_deadline;
     for (detail::Connection* each = self.first; each; each = each->next) {
         if (abort) {

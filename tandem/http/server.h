@@ -9,7 +9,8 @@
 // - A peer that closes is noticed when it is read from or written to, not while the handler runs: a client may close
 //   its sending side and still wait for the answer.
 //
-// Thread rules: a Server belongs to the loop that runs serve(); only stats() may be read from other threads.
+// Thread rules: a Server belongs to one loop: create, use and destroy it there. Only stats() may be read from other
+// threads. A server on every core is a Server on every loop, with listeners that share a port.
 #pragma once
 
 #include <atomic>
@@ -41,10 +42,10 @@ struct ServerOptions {
     base::Duration body_timeout = std::chrono::seconds(60);
     base::Duration body_rate_grace = std::chrono::seconds(5);
     uint64_t min_body_bytes_per_second = 240;
-    base::Duration write_timeout = std::chrono::seconds(30);  // for one gathered write
+    base::Duration write_timeout = std::chrono::seconds(30);  // for one gathered write, whatever its size
     base::Duration linger_timeout = std::chrono::seconds(2);  // reading on after the last response, before closing
     base::Duration drain_timeout = std::chrono::seconds(30);  // after drain(): then requests under way are cancelled
-    size_t read_buffer_bytes = 16 * 1024;
+    size_t read_buffer_bytes = 16 * 1024;                     // of each connection, at least 1024
     // A batch of responses is written early when it has grown this large.
     size_t write_batch_bytes = 256 * 1024;
     // Bodies up to this size are copied behind their header; larger ones are written from where they are.
@@ -53,7 +54,7 @@ struct ServerOptions {
     size_t max_discarded_body_bytes = 64 * 1024;
     // Read and dropped after the last response, so that it is not lost in a reset.
     size_t max_lingering_bytes = 1024 * 1024;
-    base::Random* random = &base::Random::real();  // for the ids of new traces
+    base::Random* random = &base::Random::real();  // seeds the ids of traces
 };
 
 struct ServerStats {

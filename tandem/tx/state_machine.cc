@@ -55,9 +55,8 @@ std::vector<size_t> callable_backward(const Transaction& transaction) {
     // A branch is undone after all that waited for it.
     std::vector<size_t> now;
     for (size_t i : to_undo) {
-        const bool blocked = std::ranges::any_of(to_undo, [&](size_t later) {
-            return later != i && waits_for_branch(transaction, later, i);
-        });
+        const bool blocked = std::ranges::any_of(
+            to_undo, [&](size_t later) { return later != i && waits_for_branch(transaction, later, i); });
         if (!blocked) now.push_back(i);
     }
     return now;

@@ -285,9 +285,11 @@ Task<std::vector<Transaction>> Store::due(int64_t now_ms, size_t limit) {
                   {now_ms, now_ms, limit});
 }
 
-Task<std::optional<int64_t>> Store::next_due_ms() {
+Task<std::optional<int64_t>> Store::next_due_ms(int64_t now_ms) {
     const db::Result result = co_await database_.execute(
-        "SELECT next_attempt_ms FROM tandem_transactions WHERE unfinished = 1 ORDER BY next_attempt_ms LIMIT 1");
+        "SELECT next_attempt_ms FROM tandem_transactions WHERE unfinished = 1 AND lease_until_ms <= ? "
+        "ORDER BY next_attempt_ms LIMIT 1",
+        now_ms);
     if (result.rows.empty()) co_return std::nullopt;
     co_return result.rows[0].get<int64_t>(0);
 }
@@ -366,6 +368,8 @@ Task<std::vector<std::string>> Store::subscribers(std::string topic) {
     for (const db::Row row : result.rows) urls.push_back(row.get<std::string>(0));
     co_return urls;
 }
+
+Task<void> Store::check() { return database_.check_health(); }
 
 StoreStats Store::stats() const noexcept {
     return writer_->stats;

@@ -65,8 +65,8 @@ class Store {
 
     // Unfinished transactions that are due and that nobody drives, oldest first.
     async::Task<std::vector<Transaction>> due(int64_t now_ms, size_t limit);
-    // When the next becomes due (whoever drives it), nullopt when there is none.
-    async::Task<std::optional<int64_t>> next_due_ms();
+    // When the next that nobody drives becomes due; nullopt when there is none.
+    async::Task<std::optional<int64_t>> next_due_ms(int64_t now_ms);
     // At start: what this node drove when it died is free at once. Returns how many are unfinished.
     async::Task<int64_t> release_leases(std::string owner);
 
@@ -84,6 +84,8 @@ class Store {
     async::Task<bool> delete_topic(std::string topic);
     async::Task<std::vector<std::string>> subscribers(std::string topic);
 
+    // Throws when the database does not answer.
+    async::Task<void> check();
     StoreStats stats() const noexcept;
 
   private:

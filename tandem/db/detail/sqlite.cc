@@ -105,15 +105,11 @@ class Connection {
         try {
             configure();
         } catch (const Error&) {
-            sqlite3_close(handle_);
+            close();
             throw;
         }
     }
-    ~Connection() {
-        by_sql_.clear();
-        statements_.clear();
-        sqlite3_close(handle_);
-    }
+    ~Connection() { close(); }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
@@ -180,6 +176,12 @@ class Connection {
     using Statements = std::list<Statement>;
     static constexpr size_t statements_max = 128;
     static constexpr int progress_steps = 10'000;  // virtual machine steps between two looks at interrupted_
+
+    void close() noexcept {
+        by_sql_.clear();
+        statements_.clear();  // SQLite keeps a connection that still has statements
+        sqlite3_close(handle_);
+    }
 
     static int should_stop(void* self) { return static_cast<Connection*>(self)->interrupted_ ? 1 : 0; }
 
@@ -518,7 +520,8 @@ class SqliteDriver final : public Driver {
     explicit SqliteDriver(SqliteOptions options) : options_(std::move(options)), writers_(writer_lock(options_.path)) {}
     Task<std::unique_ptr<Session>> connect() override {
         const base::TimePoint give_up = async::Loop::current().now() + options_.busy_timeout;
-        const async::Permit writer = co_await writers_->lock();  // switching a new file to WAL needs the lock
+        // Without the writer lock, whose holder may be who asks for a second session. Only a file that is not in WAL
+        // mode yet can be busy here, for the moment in which another session makes it so.
         for (;;) {
             std::optional<Error> error;
             try {
@@ -529,7 +532,7 @@ class SqliteDriver final : public Driver {
                 error = failed;
             }
             if (error->code() != Code::aborted || async::Loop::current().now() > give_up) throw *error;
-            co_await async::sleep(std::chrono::milliseconds(10));
+            co_await async::sleep(std::chrono::milliseconds(5));
         }
     }
     bool lives_in_session() const noexcept override { return options_.path == memory_path; }
