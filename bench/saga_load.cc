@@ -1,4 +1,5 @@
-// Load for scripts/bench.py: a number of clients that each submit sagas one after the other and wait for their end.
+// Load for scripts/bench.py: a number of clients that each submit sagas of two branches one after the other, and wait
+// for their end unless told otherwise.
 // Prints one line of JSON: {"sagas":…,"seconds":…,"per_s":…,"p50_us":…,"p99_us":…}.
 #include <CLI/CLI.hpp>
 
@@ -12,11 +13,11 @@ namespace {
 using namespace tandem;
 using async::Task;
 
-constexpr const char* body =
-    R"({"mode":"saga","steps":[{"action":"","compensate":""},{"action":"","compensate":""}],"options":{"wait":true}})";
-
 struct Load {
     std::string url;
+    std::string action;  // of both branches
+    bool wait = true;
+    std::string body;
     int clients = 1;
     int sagas = 1000;
     int left = 0;
@@ -27,9 +28,10 @@ Task<void> client(Load* load, http::Client* http) {
     while (load->left > 0) {
         --load->left;
         const auto start = async::Loop::current().now();
-        const http::ClientResponse response =
-            co_await http->send(http::ClientRequest::post(load->url + "/v1/transactions", "application/json", body));
-        if (response.status != 201 || response.body.find("\"status\":\"succeed\"") == std::string::npos) {
+        const http::ClientResponse response = co_await http->send(
+            http::ClientRequest::post(load->url + "/v1/transactions", "application/json", load->body));
+        const char* wanted = load->wait ? "\"status\":\"succeed\"" : "\"status\":\"submitted\"";
+        if (response.status != 201 || response.body.find(wanted) == std::string::npos) {
             fail(Code::internal, "the node answered {}: {}", response.status, response.body);
         }
         load->latencies_us.push_back(
@@ -59,11 +61,17 @@ Task<void> run(Load* load) {
 
 int main(int argc, char** argv) {
     Load load;
-    CLI::App app("Submits sagas of two empty branches");
+    CLI::App app("Submits sagas of two branches");
     app.add_option("--url", load.url)->required();
+    app.add_option("--action", load.action, "URL of both branches' actions; empty: nothing is called");
+    bool no_wait = false;
+    app.add_flag("--no-wait", no_wait, "Do not wait for the end, only for the acknowledgement");
     app.add_option("--clients", load.clients)->check(CLI::Range(1, 10'000));
     app.add_option("--sagas", load.sagas)->check(CLI::Range(1, 10'000'000));
     CLI11_PARSE(app, argc, argv);
+    load.wait = !no_wait;
+    const std::string step = fmt::format(R"({{"action":"{}","compensate":""}})", load.action);
+    load.body = fmt::format(R"({{"mode":"saga","steps":[{0},{0}],"options":{{"wait":{1}}}}})", step, load.wait);
     try {
         async::run(run(&load));
     } catch (const Error& error) {

@@ -283,22 +283,36 @@ Task<bool> Coordinator::take_open_decision(EntryPointer entry) {
     co_return decided;
 }
 
+Coordinator::OriginPointer Coordinator::origin(const std::string& name) {
+    std::weak_ptr<Origin>& known = origins_[name];
+    OriginPointer found = known.lock();
+    if (!found) known = found = std::make_shared<Origin>(*this, name);
+    return found;
+}
+
+Task<std::optional<async::Permit>> Coordinator::wait_for_slot(Origin& origin) {
+    if (async::Permit free = origin.slots.try_acquire()) co_return free;
+    // However slow one origin is, half of what may be driven is left for the others, and no wait outlives the lease.
+    if (origin.waiting >= options_.driving_max / 2) co_return std::nullopt;
+    struct Waiting {
+        size_t& count;
+        explicit Waiting(size_t& c) : count(c) { ++count; }
+        ~Waiting() { --count; }
+    } waiting(origin.waiting);
+    const auto acquire = [](async::Semaphore* slots) -> Task<async::Permit> { co_return co_await slots->acquire(); };
+    try {
+        co_return co_await async::with_deadline(options_.lease_margin / 2, acquire(&origin.slots));
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) throw;
+    }
+    co_return std::nullopt;
+}
+
 Task<Answer> Coordinator::call_branch(Transaction snapshot, std::string branch_id, std::string url,
                                       std::string operation, std::string payload) {
-    struct Slot {
-        std::unordered_map<std::string, size_t>& calls;
-        const std::string origin;
-        ~Slot() {
-            if (const auto found = calls.find(origin); --found->second == 0) calls.erase(found);
-        }
-    };
-    const std::string origin = origin_of(url);
-    if (const auto found = calls_to_origin_.find(origin);
-        found != calls_to_origin_.end() && found->second >= options_.calls_per_origin_max) {
-        co_return Answer{Verdict::ongoing, fmt::format("{} calls to {} are under way already", found->second, origin)};
-    }
-    ++calls_to_origin_[origin];
-    Slot slot{calls_to_origin_, origin};
+    const OriginPointer to = origin(origin_of(url));
+    std::optional<async::Permit> slot = co_await wait_for_slot(*to);
+    if (!slot) co_return Answer{Verdict::ongoing, fmt::format("{} has too many calls under way already", to->name)};
     ++stats_.calls;
     TANDEM_CRASH_POINT("coordinator.before_call");
     BranchCall call{.url = std::move(url),
