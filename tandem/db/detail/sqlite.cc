@@ -105,15 +105,11 @@ class Connection {
         try {
             configure();
         } catch (const Error&) {
-            sqlite3_close(handle_);
+            close();
             throw;
         }
     }
-    ~Connection() {
-        by_sql_.clear();
-        statements_.clear();
-        sqlite3_close(handle_);
-    }
+    ~Connection() { close(); }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
@@ -180,6 +176,13 @@ class Connection {
     using Statements = std::list<Statement>;
     static constexpr size_t statements_max = 128;
     static constexpr int progress_steps = 10'000;  // virtual machine steps between two looks at interrupted_
+
+    // SQLite refuses to close a connection that still has statements.
+    void close() noexcept {
+        by_sql_.clear();
+        statements_.clear();
+        sqlite3_close(handle_);
+    }
 
     static int should_stop(void* self) { return static_cast<Connection*>(self)->interrupted_ ? 1 : 0; }
 
