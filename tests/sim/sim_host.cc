@@ -10,6 +10,7 @@ using std::chrono::milliseconds;
 Task<void> Host::run_program() {
     std::optional<Error> error;
     try {
+        machine_->files.create_directories("/" + name_);
         co_await program_(*machine_);
     } catch (const Error& failed) {
         error = failed;
@@ -24,7 +25,6 @@ Task<void> Host::run() {
     while (!stopping_) {
         world_.trace.add("{} starts", name_);
         machine_ = std::make_unique<Machine>(world_, wires_, disk, name_);
-        machine_->files.create_directories("/" + name_);
         ended_.reset();
         {
             async::Scope scope(async::Scope::OnError::keep_going);
@@ -55,7 +55,10 @@ void Host::crash(Crash kind, base::Duration down) {
 }
 
 void Host::crash_at_disk_operation(uint64_t n, Crash kind, base::Duration down) {
-    if (up()) machine_->files.interrupt_at(n, [this, kind, down] { crash(kind, down); });
+    if (!up()) return;
+    machine_->files.interrupt_at(n, [this, kind, down] {
+        if (!world_.calm()) crash(kind, down);
+    });
 }
 
 void Host::stop() {

@@ -44,7 +44,7 @@ class Host {
     async::Task<void> run();
     // Does nothing while the host is down.
     void crash(Crash kind, base::Duration down);
-    // Crashes in the middle of the n-th disk operation from now.
+    // Crashes in the middle of the n-th disk operation from now, unless the world is calm by then.
     void crash_at_disk_operation(uint64_t n, Crash kind, base::Duration down);
     void stop();
     bool up() const noexcept { return machine_ && machine_->alive; }

@@ -48,7 +48,7 @@ class SimNetwork {
 
     // What `from` sends to `to` waits until then.
     void partition(const std::string& from, const std::string& to, base::TimePoint until);
-    // Every partition ends now.
+    // Every partition ends now, and slow links become fast.
     void heal();
 
   private:
