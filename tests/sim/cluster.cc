@@ -52,7 +52,7 @@ Cluster::Cluster(const RunOptions& options)
     world_.sabotage = options.sabotage;
     seed_sqlite(world_.random);
     market_.banks = banks;
-    market_.orders_left = static_cast<int>(world_.random.between(5, 30));
+    market_.orders_left = static_cast<int>(world_.random.between(5, 80));
     Host& node = add_host("node", [this](Machine& machine) { return run_coordinator(machine, desk_); });
     if (options.sabotage == Sabotage::store_sync) node.disk.ignore_syncs();
     for (int i = 0; i < banks; ++i) {

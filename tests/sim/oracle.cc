@@ -176,12 +176,6 @@ void Oracle::judge_told(const std::string& gid, const Intent& intent, const Tran
         violation(fmt::format("{}: {} branches were acknowledged, the record has {}", gid, intent.branches,
                               record->branches.size()));
     }
-    const auto last = seen_.find(gid);
-    if (last != seen_.end() && (last->second.status != record->status || last->second.version != record->version)) {
-        violation(fmt::format("{} was durably {} (version {}), its record says {} (version {})", gid,
-                              to_string(last->second.status), last->second.version, to_string(record->status),
-                              record->version));
-    }
 }
 
 void Oracle::judge(const std::vector<Transaction>& records, const std::vector<Effect>& effects, const Money& money,
@@ -191,6 +185,7 @@ void Oracle::judge(const std::vector<Transaction>& records, const std::vector<Ef
     std::map<std::string, const Transaction*> by_record;
     for (const Transaction& each : records) {
         by_record[each.gid] = &each;
+        if (is_final(each.status)) ++(each.status == Status::succeeded ? world_.counts.succeeded : world_.counts.failed);
         judge_transaction(each, by_gid[each.gid]);
     }
     for (const auto& [gid, branches] : by_gid) {
@@ -204,7 +199,17 @@ void Oracle::judge(const std::vector<Transaction>& records, const std::vector<Ef
         judge_told(gid, intent, found == by_record.end() ? nullptr : found->second);
     }
     for (const auto& [gid, seen] : seen_) {
-        if (!by_record.contains(gid)) violation(fmt::format("{} was durable once and is gone", gid));
+        const auto found = by_record.find(gid);
+        if (found == by_record.end()) {
+            violation(fmt::format("{} was durable once and is gone", gid));
+            continue;
+        }
+        // The record may be ahead: the coordinator died after the last write and before it was told that it succeeded.
+        const Transaction& record = *found->second;
+        if (record.version < seen.version || !may_follow(record.mode, seen.status, record.status)) {
+            violation(fmt::format("{} was durably {} (version {}), its record says {} (version {})", gid,
+                                  to_string(seen.status), seen.version, to_string(record.status), record.version));
+        }
     }
     if (money.frozen != 0 || money.incoming != 0) {
         violation(fmt::format("{} is still frozen, {} still on its way", money.frozen, money.incoming));

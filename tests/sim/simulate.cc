@@ -17,9 +17,9 @@ const std::map<std::string, sim::Sabotage> sabotages = {
 };
 
 std::string show(const sim::Counts& counts) {
-    return fmt::format("{} transactions, {} calls, {} crashes, {} partitions, {} broken connections, "
+    return fmt::format("{} transactions ({} succeeded, {} failed), {} calls, {} crashes, {} partitions, {} broken connections, "
                        "{} repeated requests, {} syncs, {} sectors lost, {} disk errors",
-                       counts.transactions, counts.calls, counts.crashes, counts.partitions,
+                       counts.transactions, counts.succeeded, counts.failed, counts.calls, counts.crashes, counts.partitions,
                        counts.broken_connections, counts.repeated_requests, counts.syncs, counts.lost_sectors,
                        counts.disk_errors);
 }

@@ -46,6 +46,8 @@ void Agenda::fire(Timer& timer) {
 
 void Counts::operator+=(const Counts& other) {
     transactions += other.transactions;
+    succeeded += other.succeeded;
+    failed += other.failed;
     calls += other.calls;
     crashes += other.crashes;
     partitions += other.partitions;
@@ -67,8 +69,8 @@ World::World(uint64_t seed, bool print) : random(seed), trace(loop_.clock(), pri
     hardship.answer_late = draw(0.15);
     hardship.answer_lost = draw(0.15);
     hardship.refusal = draw(0.25);
-    if (random.chance(0.8)) hardship.between_crashes = between(milliseconds(800), seconds(8));
-    if (random.chance(0.5)) hardship.between_partitions = between(seconds(1), seconds(8));
+    if (random.chance(0.8)) hardship.between_crashes = between(milliseconds(300), seconds(5));
+    if (random.chance(0.5)) hardship.between_partitions = between(milliseconds(500), seconds(5));
 }
 
 base::Duration World::between(base::Duration low, base::Duration high) {

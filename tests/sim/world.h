@@ -76,7 +76,9 @@ struct Hardship {
 };
 
 struct Counts {
-    uint64_t transactions = 0;
+    uint64_t transactions = 0;  // begun by shops
+    uint64_t succeeded = 0;     // by the coordinator's records
+    uint64_t failed = 0;
     uint64_t calls = 0;
     uint64_t crashes = 0;
     uint64_t partitions = 0;
