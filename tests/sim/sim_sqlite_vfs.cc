@@ -1,7 +1,8 @@
 // Invariants:
 // 1. A commit's sync reaches the FileSystem: nothing here caches or defers.
-// 2. As SQLite's own unix VFS does, the first sync of a new journal or log also syncs its directory, which makes the
-//    database's own name durable too.
+// 2. As SQLite's own unix VFS does, the first sync of a journal or log by each connection also syncs its directory,
+//    which makes the database's own name durable too. The file may be there already and its name not durable: a process
+//    may have died in between.
 // 3. Locks and shared memory live as long as the process would: a crashed host starts with none.
 #include "sim_sqlite_vfs.h"
 
@@ -279,7 +280,6 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* f, int flags, in
     return guarded(SQLITE_CANTOPEN, [&] {
         SqliteVfs::State& state = of(vfs);
         std::string path = name ? name : fmt::format("/temporary-{}", ++state.temporary_files);
-        const bool existed = state.files->exists(path);
         const base::OpenMode mode = flags & SQLITE_OPEN_CREATE      ? base::OpenMode::create
                                     : flags & SQLITE_OPEN_READWRITE ? base::OpenMode::read_write
                                                                     : base::OpenMode::read;
@@ -291,7 +291,7 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* f, int flags, in
         if (!shared) shared = std::make_shared<Shared>();
         self->shared = shared;
         const int journals = SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL;
-        self->directory_unsynced = !existed && (flags & journals);
+        self->directory_unsynced = (flags & SQLITE_OPEN_CREATE) && (flags & journals);
         self->delete_on_close = flags & SQLITE_OPEN_DELETEONCLOSE;
         self->path = std::move(path);
         self->base.pMethods = &methods;
