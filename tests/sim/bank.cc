@@ -58,8 +58,9 @@ Move move_from(const http::QueryPairs& query) {
 // What an operation does to an account; `?1` is the amount, never negative, `?2` the account.
 std::string_view change_of(std::string_view operation, bool takes) {
     if (operation == "try") {
-        return takes ? "UPDATE accounts SET balance = balance - ?1, frozen = frozen + ?1 WHERE id = ?2 AND balance >= ?1"
-                     : "UPDATE accounts SET incoming = incoming + ?1 WHERE id = ?2";
+        return takes
+                   ? "UPDATE accounts SET balance = balance - ?1, frozen = frozen + ?1 WHERE id = ?2 AND balance >= ?1"
+                   : "UPDATE accounts SET incoming = incoming + ?1 WHERE id = ?2";
     }
     if (operation == "confirm") {
         return takes ? "UPDATE accounts SET frozen = frozen - ?1 WHERE id = ?2"
@@ -170,8 +171,7 @@ class Bank {
 Task<void> run_bank(Machine& machine) {
     Bank bank(machine);
     co_await prepare_database(bank.database, accounts_per_bank);
-    const std::unique_ptr<net::Listener> listener =
-        machine.network.listen(net::Address::tcp(machine.name, 80));
+    const std::unique_ptr<net::Listener> listener = machine.network.listen(net::Address::tcp(machine.name, 80));
     async::Scope scope;
     scope.spawn(bank.server.serve(*listener));
     scope.spawn(bank.housekeeping());

@@ -19,8 +19,8 @@ namespace {
 constexpr int banks = 3;
 constexpr int shops = 2;
 constexpr auto trouble_max = seconds(25);
-constexpr auto quiet_max = minutes(10);     // by then nothing may be unfinished
-constexpr auto stragglers = seconds(10);    // longer than a request may be under way
+constexpr auto quiet_max = minutes(10);   // by then nothing may be unfinished
+constexpr auto stragglers = seconds(10);  // longer than a request may be under way
 
 class Cluster {
   public:
@@ -77,8 +77,7 @@ void Cluster::schedule_crash() {
         const uint64_t victims = world_.random.chance(0.15) ? world_.random.below(hosts_.size()) + 1 : 1;
         for (uint64_t i = 0; i < victims; ++i) {
             Host& host = *hosts_[world_.random.below(hosts_.size())];
-            const auto kind =
-                world_.random.chance(0.7) ? Host::Crash::power_fails : Host::Crash::process_dies;
+            const auto kind = world_.random.chance(0.7) ? Host::Crash::power_fails : Host::Crash::process_dies;
             const base::Duration down = world_.between(milliseconds(1), seconds(3));
             if (world_.random.chance(0.6)) {
                 host.crash_at_disk_operation(1 + world_.random.below(30), kind, down);
@@ -159,7 +158,8 @@ Task<void> Cluster::read_effects(SimFileSystem& files, const std::string& host, 
             effects_.push_back({host, row.get<std::string>(0), row.get<std::string>(1), row.get<std::string>(2),
                                 row.get<int64_t>(3), row.get<int64_t>(4)});
         }
-        const db::Result sums = co_await session->execute("SELECT SUM(balance), SUM(frozen), SUM(incoming) FROM accounts");
+        const db::Result sums =
+            co_await session->execute("SELECT SUM(balance), SUM(frozen), SUM(incoming) FROM accounts");
         money.balance += sums.rows[0].get<int64_t>(0);
         money.frozen += sums.rows[0].get<int64_t>(1);
         money.incoming += sums.rows[0].get<int64_t>(2);
@@ -196,7 +196,8 @@ Task<void> Cluster::judge() {
         } catch (const Error& error) {
             unreadable = error;
         }
-        if (unreadable) oracle_.violation(fmt::format("{}'s database cannot be read: {}", host->name(), unreadable->what()));
+        if (unreadable)
+            oracle_.violation(fmt::format("{}'s database cannot be read: {}", host->name(), unreadable->what()));
     }
     constexpr int64_t at_start = money_per_account * (banks * accounts_per_bank + shops * accounts_per_shop);
     oracle_.judge(records, effects_, money, at_start);

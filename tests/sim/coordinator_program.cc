@@ -63,8 +63,7 @@ Task<void> run_coordinator(Machine& machine, CoordinatorDesk& desk) {
     std::optional<Error> error;
     try {
         co_await coordinator.start();
-        const std::unique_ptr<net::Listener> listener =
-            machine.network.listen(net::Address::tcp(machine.name, 7070));
+        const std::unique_ptr<net::Listener> listener = machine.network.listen(net::Address::tcp(machine.name, 7070));
         desk.coordinator = &coordinator;
         co_await server.serve(*listener);
     } catch (const Error& failed) {

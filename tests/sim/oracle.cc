@@ -72,8 +72,8 @@ void Oracle::observe(const Transaction& now) {
     Seen& before = found->second;
     if (first) return;
     if (!may_follow(now.mode, before.status, now.status)) {
-        violation(fmt::format("{} was durably {} and is now {}", now.gid, to_string(before.status),
-                              to_string(now.status)));
+        violation(
+            fmt::format("{} was durably {} and is now {}", now.gid, to_string(before.status), to_string(now.status)));
     }
     if (now.version <= before.version) {
         violation(fmt::format("{} was durably at version {} and is now at {}", now.gid, before.version, now.version));
@@ -185,13 +185,15 @@ void Oracle::judge(const std::vector<Transaction>& records, const std::vector<Ef
     std::map<std::string, const Transaction*> by_record;
     for (const Transaction& each : records) {
         by_record[each.gid] = &each;
-        if (is_final(each.status)) ++(each.status == Status::succeeded ? world_.counts.succeeded : world_.counts.failed);
+        if (is_final(each.status))
+            ++(each.status == Status::succeeded ? world_.counts.succeeded : world_.counts.failed);
         judge_transaction(each, by_gid[each.gid]);
     }
     for (const auto& [gid, branches] : by_gid) {
         if (by_record.contains(gid)) continue;
         for (const auto& [branch, found] : branches) {
-            violation(fmt::format("{} is unknown to the coordinator, but branch {} shows: {}", gid, branch, show(found)));
+            violation(
+                fmt::format("{} is unknown to the coordinator, but branch {} shows: {}", gid, branch, show(found)));
         }
     }
     for (const auto& [gid, intent] : intents_) {

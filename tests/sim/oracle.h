@@ -19,11 +19,11 @@ namespace tandem::sim {
 struct Intent {
     tx::Mode mode = tx::Mode::saga;
     std::string shop;
-    size_t branches = 0;          // that it wanted, and was told are registered
-    bool begun = false;           // told: the coordinator has it
-    bool submitted = false;       // told: decided forward
-    bool aborted = false;         // told: decided backward
-    bool given_up = false;        // message: told that nothing was committed
+    size_t branches = 0;     // that it wanted, and was told are registered
+    bool begun = false;      // told: the coordinator has it
+    bool submitted = false;  // told: decided forward
+    bool aborted = false;    // told: decided backward
+    bool given_up = false;   // message: told that nothing was committed
     std::optional<tx::Status> told_end;
 };
 

@@ -184,11 +184,12 @@ class Shop {
         if (!co_await ask([&] { return node_.create(request); })) co_return;
         market_.oracle.intent(gid).begun = true;
         bool all = true;
-        for (size_t i = 0; all && i < urls.size(); ++i) all = co_await try_branch(gid, fmt::format("{:02}", i + 1), urls[i]);
+        for (size_t i = 0; all && i < urls.size(); ++i)
+            all = co_await try_branch(gid, fmt::format("{:02}", i + 1), urls[i]);
         const bool submit = all && world_.random.chance(0.9);
         if (world_.random.chance(0.05)) co_return;  // leaves without a decision
-        const std::optional<tx::RemoteTransaction> answer = co_await ask(
-            [&] { return submit ? node_.submit(gid) : node_.abort(gid, "a branch said no"); });
+        const std::optional<tx::RemoteTransaction> answer =
+            co_await ask([&] { return submit ? node_.submit(gid) : node_.abort(gid, "a branch said no"); });
         if (!answer) co_return;
         if (submit) {
             note_submitted(gid, *answer);

@@ -41,7 +41,7 @@ class SimDisk {
     using Names = std::map<std::string, InodePointer>;
     struct NameChange {
         std::string path;
-        InodePointer now;         // nullptr: removed
+        InodePointer now;          // nullptr: removed
         std::string also_removed;  // a rename's old name
     };
     static void apply(Names& names, const NameChange& change);

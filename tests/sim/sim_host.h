@@ -19,7 +19,11 @@ namespace tandem::sim {
 // What a program sees of its machine, from one start to the next crash.
 struct Machine {
     Machine(World& world, SimNetwork& wires, SimDisk& disk, const std::string& name)
-        : world(world), name(name), network(wires, name), files(disk), vfs("sim-" + name, files, world.loop().clock()) {}
+        : world(world),
+          name(name),
+          network(wires, name),
+          files(disk),
+          vfs("sim-" + name, files, world.loop().clock()) {}
     // A database file of this machine.
     std::string database_url(std::string_view file) const {
         return fmt::format("sqlite:/{}/{}?vfs={}", name, file, vfs.name());

@@ -236,8 +236,7 @@ std::shared_ptr<Connection> SimNetwork::connect(const std::string& from, const s
 
 base::TimePoint SimNetwork::arrival(const std::string& from, const std::string& to) {
     const Link& way = link(from, to);
-    return std::max(world_.now(), way.blocked_until) + way.delay +
-           world_.between(base::Duration::zero(), way.jitter);
+    return std::max(world_.now(), way.blocked_until) + way.delay + world_.between(base::Duration::zero(), way.jitter);
 }
 
 void SimNetwork::partition(const std::string& from, const std::string& to, base::TimePoint until) {
@@ -256,7 +255,8 @@ void SimNetwork::send(const std::shared_ptr<Connection>& connection, int from, s
     End& to = connection->ends[1 - from];
     if (to.dead || to.closed) {
         // Whoever writes to a host that forgot the connection is told so.
-        if (!connection->repeating) reset(connection, from, arrival(to.host, connection->ends[from].host) - world_.now());
+        if (!connection->repeating)
+            reset(connection, from, arrival(to.host, connection->ends[from].host) - world_.now());
         return;
     }
     if (from == dialer && world_.chance(world_.hardship.request_again)) repeat(connection, text);
@@ -318,8 +318,8 @@ void SimNetwork::break_connection(const std::shared_ptr<Connection>& connection)
 
 void SimNetwork::repeat(const std::shared_ptr<Connection>& connection, std::string request) {
     ++world_.counts.repeated_requests;
-    const base::Duration delay =
-        world_.random.chance(0.5) ? world_.between(milliseconds(0), milliseconds(50)) : world_.between(milliseconds(0), seconds(9));
+    const base::Duration delay = world_.random.chance(0.5) ? world_.between(milliseconds(0), milliseconds(50))
+                                                           : world_.between(milliseconds(0), seconds(9));
     const std::string from = connection->ends[dialer].host;
     world_.after(delay, [this, from, address = connection->address, request = std::move(request)] {
         Port* at = port(address);

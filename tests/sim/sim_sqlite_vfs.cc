@@ -222,7 +222,8 @@ int shm_lock(sqlite3_file* f, int first, int count, int flags) {
     OpenFile& self = of(f);
     const bool exclusive = flags & SQLITE_SHM_EXCLUSIVE;
     const auto each = [&](auto action) {
-        for (int i = first; i < first + count; ++i) action(self.shared->slots[static_cast<size_t>(i)], uint16_t(1 << i));
+        for (int i = first; i < first + count; ++i)
+            action(self.shared->slots[static_cast<size_t>(i)], uint16_t(1 << i));
     };
     if (flags & SQLITE_SHM_UNLOCK) {
         each([&](Shared::Slot& slot, uint16_t bit) {

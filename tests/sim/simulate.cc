@@ -11,17 +11,20 @@ namespace {
 using namespace tandem;
 
 const std::map<std::string, sim::Sabotage> sabotages = {
-    {"none", sim::Sabotage::none},           {"barrier", sim::Sabotage::barrier},
-    {"store-sync", sim::Sabotage::store_sync}, {"bank-sync", sim::Sabotage::bank_sync},
-    {"caller", sim::Sabotage::caller},       {"check-back", sim::Sabotage::check_back},
+    {"none", sim::Sabotage::none},
+    {"barrier", sim::Sabotage::barrier},
+    {"store-sync", sim::Sabotage::store_sync},
+    {"bank-sync", sim::Sabotage::bank_sync},
+    {"caller", sim::Sabotage::caller},
+    {"check-back", sim::Sabotage::check_back},
 };
 
 std::string show(const sim::Counts& counts) {
-    return fmt::format("{} transactions ({} succeeded, {} failed), {} calls, {} crashes, {} partitions, {} broken connections, "
-                       "{} repeated requests, {} syncs, {} sectors lost, {} disk errors",
-                       counts.transactions, counts.succeeded, counts.failed, counts.calls, counts.crashes, counts.partitions,
-                       counts.broken_connections, counts.repeated_requests, counts.syncs, counts.lost_sectors,
-                       counts.disk_errors);
+    return fmt::format(
+        "{} transactions ({} succeeded, {} failed), {} calls, {} crashes, {} partitions, {} broken connections, "
+        "{} repeated requests, {} syncs, {} sectors lost, {} disk errors",
+        counts.transactions, counts.succeeded, counts.failed, counts.calls, counts.crashes, counts.partitions,
+        counts.broken_connections, counts.repeated_requests, counts.syncs, counts.lost_sectors, counts.disk_errors);
 }
 
 // What the seed violates, with what is needed to look into it.

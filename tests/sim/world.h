@@ -66,11 +66,11 @@ struct Hardship {
     double connection_breaks = 0;  // at a write
     double request_again = 0;      // a request is delivered a second time, later
     double dial_refused = 0;
-    double slow_link = 0;  // of a host pair, for the whole run
-    double disk_error = 0;  // of one disk operation
-    double answer_late = 0;     // a participant is slow
-    double answer_lost = 0;     // a participant fails after its commit
-    double refusal = 0;         // a participant says no
+    double slow_link = 0;    // of a host pair, for the whole run
+    double disk_error = 0;   // of one disk operation
+    double answer_late = 0;  // a participant is slow
+    double answer_lost = 0;  // a participant fails after its commit
+    double refusal = 0;      // a participant says no
     base::Duration between_crashes = base::Duration::zero();
     base::Duration between_partitions = base::Duration::zero();
 };
@@ -93,11 +93,11 @@ struct Counts {
 // The parts of the system, or of the world, that a test can switch off to see that the invariants notice.
 enum class Sabotage : unsigned char {
     none,
-    barrier,    // participants work without the barrier
-    store_sync, // the coordinator's disk does not sync
-    bank_sync,  // the participants' disks do not sync
-    caller,     // the coordinator takes a call without an answer for a success
-    check_back, // a message's check-back always says that the local transaction has committed
+    barrier,     // participants work without the barrier
+    store_sync,  // the coordinator's disk does not sync
+    bank_sync,   // the participants' disks do not sync
+    caller,      // the coordinator takes a call without an answer for a success
+    check_back,  // a message's check-back always says that the local transaction has committed
 };
 
 class World {
