@@ -177,9 +177,11 @@ def http_peers(directory):
     peers.append(Peer("epoll loop", [BIN / "epoll_baseline", baseline_port], baseline_port))
     peers.append(Peer("nginx return 200", [nginx, "-p", directory, "-c", configuration, "-e", "stderr"], port))
     if (BIN / "hello").exists():
-        # The smallest view on Tandem's web layer; takes its port as the epoll loop does.
+        # The smallest servers on Tandem's HTTP and web layers; they take their port as the epoll loop does.
         port = free_port()
-        peers.append(Peer("tandem hello", [BIN / "hello", port], port))
+        peers.append(Peer("tandem http", [BIN / "hello", port], port))
+        port = free_port()
+        peers.append(Peer("tandem web", [BIN / "hello", port, "web"], port))
     if (BIN / "tandem").exists():
         port = free_port()
         peers.append(Peer("tandem GET /healthz", [BIN / "tandem", "serve", "--data", directory / "data", "--listen",

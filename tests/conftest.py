@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.branches import Branches
 from support.mariadb import MariaDB
 from support.node import Node
 from support.process import free_port
@@ -71,3 +72,11 @@ def mariadb():
 def mariadb_url(mariadb):
     """The URL of an empty MariaDB database of this test's own."""
     return mariadb.url(mariadb.create_database())
+
+
+@pytest.fixture
+def branches():
+    """A server whose URLs can be branches of transactions."""
+    server = Branches()
+    yield server
+    server.close()

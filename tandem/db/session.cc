@@ -10,21 +10,27 @@ namespace {
 
 async::Task<void> Session::xa_start(Xid) {
     no_xa();
+    co_return;
 }
 async::Task<void> Session::xa_end(Xid) {
     no_xa();
+    co_return;
 }
 async::Task<void> Session::xa_prepare(Xid) {
     no_xa();
+    co_return;
 }
 async::Task<void> Session::xa_commit(Xid, bool) {
     no_xa();
+    co_return;
 }
 async::Task<void> Session::xa_rollback(Xid) {
     no_xa();
+    co_return;
 }
 async::Task<std::vector<Xid>> Session::xa_recover() {
     no_xa();
+    co_return std::vector<Xid>{};
 }
 
 }  // namespace tandem::db

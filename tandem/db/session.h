@@ -5,8 +5,8 @@
 // check or NOT NULL), aborted (deadlock, serialization, lock wait time-out: run the transaction again), unavailable
 // (connection lost: the outcome of the statement is unknown), deadline_exceeded, cancelled, unsupported. After a
 // cancelled or failed transaction the session rolls back before anything else happens on it. A statement that is
-// cancelled while a server works on it costs the connection, which is closed at once: the server rolls back as soon as
-// it notices, at the latest when the statement ends.
+// cancelled while a MySQL server works on it costs the connection: it is closed, and the server is told to kill it and
+// so to roll back.
 #pragma once
 
 #include <span>

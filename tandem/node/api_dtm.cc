@@ -74,7 +74,7 @@ Task<Response> prepare(const ApiContext& api, json::value body) {
     Transaction request = transaction_from_dtm(body, api.allowed);
     co_await expand_topics(api, request);
     request.reason.clear();
-    const Transaction now = co_await api.at_home(api.coordinator.begin(std::move(request)));
+    const Transaction now = (co_await api.at_home(api.coordinator.begin(std::move(request)))).transaction;
     if (now.status != tx::Status::prepared) {
         co_return failure(fmt::format("transaction {} is {}, it cannot be prepared", now.gid, to_string(now.status)));
     }
@@ -86,7 +86,7 @@ Task<Response> submit(const ApiContext& api, json::value body) {
     co_await expand_topics(api, request);
     request.reason.clear();
     const bool wait = request.options.wait_result;
-    const Transaction now = co_await api.at_home(api.coordinator.submit(std::move(request)));
+    const Transaction now = (co_await api.at_home(api.coordinator.submit(std::move(request)))).transaction;
     if (!wait || now.status == tx::Status::succeeded) co_return success();
     if (now.status == tx::Status::failed) co_return failure(now.reason);
     co_return ongoing(fmt::format("transaction {} is {}", now.gid, to_string(now.status)));

@@ -39,8 +39,9 @@ Task<json::value> body_or_empty() {
 }
 
 [[noreturn]] void bad_parameter(std::string_view name, std::string_view detail) {
-    throw web::ProblemError(
-        web::Problem(Status::bad_request).detail(fmt::format("{}: {}", name, detail)).with("field", json::string(name)));
+    throw web::ProblemError(web::Problem(Status::bad_request)
+                                .detail(fmt::format("{}: {}", name, detail))
+                                .with("field", json::string(name)));
 }
 
 Task<Transaction> find(const ApiContext& api, std::string gid) {
@@ -53,13 +54,11 @@ Task<Response> create(const ApiContext& api) {
     const json::value body = co_await web::request.json();
     Transaction request = transaction_from_json(body, api.allowed);
     if (request.gid.empty()) request.gid = api.coordinator.new_gid();
-    const std::string gid = request.gid;
-    const bool known = (co_await api.at_home(api.coordinator.find(gid))).has_value();
     const bool at_once = request.mode == tx::Mode::saga;
-    const Transaction made = co_await api.at_home(at_once ? api.coordinator.submit(std::move(request))
-                                                          : api.coordinator.begin(std::move(request)));
-    Response response = show(made, known ? Status::ok : Status::created);
-    response.headers.set("Location", path_of(gid));
+    const tx::Accepted accepted = co_await api.at_home(at_once ? api.coordinator.submit(std::move(request))
+                                                               : api.coordinator.begin(std::move(request)));
+    Response response = show(accepted.transaction, accepted.created ? Status::created : Status::ok);
+    response.headers.set("Location", path_of(accepted.transaction.gid));
     co_return response;
 }
 
@@ -176,6 +175,16 @@ Task<Response> decide(const ApiContext& api, std::string gid) {
         co_await api.at_home(coordinator.force(std::move(gid), *tx::status_from(outcome), std::move(reason))));
 }
 
+Task<Response> retry(const ApiContext& api, std::string gid) {
+    co_return show(co_await api.at_home(api.coordinator.retry_now(std::move(gid))));
+}
+
+Response new_gid(const ApiContext& api) {
+    json::object document;
+    document["gid"] = api.coordinator.new_gid();
+    return Response::json(json::serialize(document), Status::created);
+}
+
 }  // namespace
 
 void ApiContext::refuse(const Error& error) {
@@ -200,20 +209,8 @@ void add_v1(web::App& app, const ApiContext& api) {
     app.post("/v1/transactions/<gid>/abort", [api](std::string gid) { return abort(api, std::move(gid)); }, "v1.abort");
     app.post(
         "/v1/transactions/<gid>/decision", [api](std::string gid) { return decide(api, std::move(gid)); }, "v1.decide");
-    app.post(
-        "/v1/transactions/<gid>/retry",
-        [api](std::string gid) -> Task<Response> {
-            co_return show(co_await api.at_home(api.coordinator.retry_now(std::move(gid))));
-        },
-        "v1.retry");
-    app.post(
-        "/v1/gids",
-        [api]() -> Task<Response> {
-            json::object document;
-            document["gid"] = api.coordinator.new_gid();
-            co_return Response::json(json::serialize(document), Status::created);
-        },
-        "v1.new_gid");
+    app.post("/v1/transactions/<gid>/retry", [api](std::string gid) { return retry(api, std::move(gid)); }, "v1.retry");
+    app.post("/v1/gids", [api] { return new_gid(api); }, "v1.new_gid");
 }
 
 }  // namespace tandem::node

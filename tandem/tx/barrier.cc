@@ -129,6 +129,8 @@ Task<bool> Barrier::run_once(db::Session& session, std::string barrier_id, const
 Task<bool> Barrier::run(db::Session& session, Work work) {
     std::string barrier_id = next_id();
     if (session.in_transaction()) co_return co_await run_once(session, std::move(barrier_id), work);
+    // in_transaction keeps the closure until its task has ended.
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
     const bool ran = co_await db::in_transaction(session, [&](db::Session& local) -> Task<bool> {
         const bool result = co_await run_once(local, barrier_id, work);
         TANDEM_CRASH_POINT("barrier.before_commit");
@@ -205,6 +207,13 @@ CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
     KEY (create_time),
     KEY (update_time),
     UNIQUE KEY (gid, branch_id, op, barrier_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE IF NOT EXISTS dtm_barrier.tandem_xa_branch (
+    gid varchar(64) NOT NULL,
+    branch_id varchar(64) NOT NULL,
+    connection_id bigint unsigned NOT NULL COMMENT 'that began the branch',
+    begun_at bigint NOT NULL COMMENT 'seconds since 1970',
+    PRIMARY KEY (gid, branch_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 )";
 }

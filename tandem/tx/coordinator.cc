@@ -131,14 +131,14 @@ void Coordinator::validate(Transaction& request) const {
     }
 }
 
-Task<Transaction> Coordinator::begin(Transaction request) {
+Task<Accepted> Coordinator::begin(Transaction request) {
     validate(request);
     if (request.mode == Mode::saga) fail(Code::invalid_argument, "mode: a saga is submitted at once, not prepared");
     request.status = Status::prepared;
     EntryPointer here = entry(request.gid);
     if (auto inserted = co_await insert(here, request)) {
         wake_pump_for(inserted->next_attempt_ms);
-        co_return std::move(*inserted);
+        co_return Accepted{std::move(*inserted), true};
     }
     co_await load(here);
     // TCC and XA get their branches later, so only what was given now is compared.
@@ -147,10 +147,10 @@ Task<Transaction> Coordinator::begin(Transaction request) {
     if (!same_request(asked, *here->record)) {
         fail(Code::conflict, "gid: {} is taken by another transaction", request.gid);
     }
-    co_return *here->record;
+    co_return Accepted{*here->record, false};
 }
 
-Task<Transaction> Coordinator::submit(Transaction request) {
+Task<Accepted> Coordinator::submit(Transaction request) {
     validate(request);
     const bool wait = request.options.wait_result;
     EntryPointer here = entry(request.gid);
@@ -158,9 +158,9 @@ Task<Transaction> Coordinator::submit(Transaction request) {
     if (may_be_new) {
         request.status = Status::submitted;
         if (auto inserted = co_await insert(here, request)) {
-            if (request.options.delay_ms == 0) co_return co_await drive_after_decision(here, wait);
+            if (request.options.delay_ms == 0) co_return Accepted{co_await drive_after_decision(here, wait), true};
             wake_pump_for(inserted->next_attempt_ms);
-            co_return std::move(*inserted);
+            co_return Accepted{std::move(*inserted), true};
         }
     }
     co_await load(here);
@@ -174,7 +174,7 @@ Task<Transaction> Coordinator::submit(Transaction request) {
     if (!same_request(asked, *here->record)) {
         fail(Code::conflict, "gid: {} is taken by another transaction", request.gid);
     }
-    co_return co_await commit(request.gid, wait);
+    co_return Accepted{co_await commit(request.gid, wait), false};
 }
 
 Task<Transaction> Coordinator::commit(std::string gid, bool wait_result) {

@@ -57,6 +57,12 @@ struct CoordinatorStats {
     size_t driving = 0;
 };
 
+// A transaction as it now is, and whether this very request made it (else it was there already).
+struct Accepted {
+    Transaction transaction;
+    bool created = false;
+};
+
 class Coordinator {
   public:
     Coordinator(Store& store, BranchCaller& caller, base::Random& random, CoordinatorOptions options);
@@ -72,10 +78,10 @@ class Coordinator {
     std::string new_gid() { return gids_.next(); }
 
     // TCC, XA, message: makes a prepared transaction. The same request again gives the one that exists.
-    async::Task<Transaction> begin(Transaction request);
+    async::Task<Accepted> begin(Transaction request);
     // Decides to commit: a new saga (or a message never prepared), or a prepared transaction. Returns once the
     // decision is on disk; with wait_result once the transaction ended or met a failure.
-    async::Task<Transaction> submit(Transaction request);
+    async::Task<Accepted> submit(Transaction request);
     // Decides to commit a transaction that is prepared, by gid alone.
     async::Task<Transaction> commit(std::string gid, bool wait_result);
     // Decides to abort.

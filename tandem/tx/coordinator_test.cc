@@ -78,7 +78,8 @@ Task<Transaction> ended(Coordinator& coordinator, std::string gid) {
     }
 }
 
-Task<Code> code_of(Task<Transaction> task) {
+template <typename T>
+Task<Code> code_of(Task<T> task) {
     try {
         (void)co_await std::move(task);
     } catch (const Error& error) {
@@ -92,7 +93,7 @@ TEST(Coordinator, a_saga_goes_forward_in_order) {
     with_coordinator(world, [](Coordinator& c, World& w) -> Task<void> {
         Transaction t = saga("g1", 3);
         t.options.wait_result = true;
-        const Transaction done = co_await c.submit(t);
+        const Transaction done = (co_await c.submit(t)).transaction;
         EXPECT_EQ(done.status, Status::succeeded);
         EXPECT_EQ(w.script.calls, (std::vector<std::string>{"action 01", "action 02", "action 03"}));
         EXPECT_EQ(c.stats().succeeded, 1u);
@@ -105,7 +106,7 @@ TEST(Coordinator, a_refusal_compensates_in_reverse) {
     with_coordinator(world, [](Coordinator& c, World& w) -> Task<void> {
         Transaction t = saga("g1", 3);
         t.options.wait_result = true;
-        const Transaction done = co_await c.submit(t);
+        const Transaction done = (co_await c.submit(t)).transaction;
         EXPECT_EQ(done.status, Status::failed);
         EXPECT_EQ(done.reason, "branch 02 refused: no stock");
         EXPECT_EQ(w.script.calls,
@@ -251,7 +252,9 @@ TEST(Coordinator, the_same_request_again_is_the_same_transaction_and_another_bod
     with_coordinator(world, [](Coordinator& c, World& w) -> Task<void> {
         co_await c.submit(saga("g", 2));
         co_await ended(c, "g");
-        EXPECT_EQ((co_await c.submit(saga("g", 2))).status, Status::succeeded);
+        const Accepted again = co_await c.submit(saga("g", 2));
+        EXPECT_EQ(again.transaction.status, Status::succeeded);
+        EXPECT_FALSE(again.created);
         EXPECT_EQ(co_await code_of(c.submit(saga("g", 3))), Code::conflict);
         EXPECT_EQ(w.script.calls.size(), 2u);
     });

@@ -47,8 +47,6 @@ struct StoreStats {
 
 class Store {
   public:
-    static constexpr int schema_version = 1;
-
     explicit Store(db::Database& database, StoreOptions options = {});
     ~Store();
 

@@ -39,7 +39,7 @@ Failure failure_from(std::exception_ptr original) {
     try {
         std::rethrow_exception(original);
     } catch (const http::StatusError& error) {
-        return {error.status(), error, original, true};
+        return {error.status(), static_cast<const Error&>(error), original, true};
     } catch (const Error& error) {
         return {status_for(error.code()), error, original, false};
     } catch (...) {

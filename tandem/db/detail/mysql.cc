@@ -12,11 +12,8 @@
 //          +------------------+--xa_rollback----+------------------------+
 #include <netdb.h>
 
-#include <cctype>
-
 #include "tandem/async/blocking.h"
 #include "tandem/async/time.h"
-#include "tandem/base/assert.h"
 #include "tandem/db/detail/drivers.h"
 #include "tandem/db/detail/mysql_connection.h"
 
@@ -37,15 +34,6 @@ std::string_view isolation_name(Isolation isolation) {
         default:
             return "SERIALIZABLE";
     }
-}
-
-// Is `word` (in capitals) the first of `sql`, after spaces and brackets?
-bool begins_with_word(std::string_view sql, std::string_view word) {
-    sql.remove_prefix(std::min(sql.find_first_not_of(" \t\r\n\v\f("), sql.size()));
-    const bool same = sql.size() >= word.size() && std::ranges::equal(sql.substr(0, word.size()), word, {}, [](char c) {
-                          return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-                      });
-    return same && (sql.size() == word.size() || !std::isalnum(static_cast<unsigned char>(sql[word.size()])));
 }
 
 class MysqlSession final : public Session {
@@ -215,7 +203,9 @@ class MysqlSession final : public Session {
             if (i + 1 < texts.size() && packet.size() + texts[i + 1].size() < batch_bytes) continue;
             std::ranges::move(co_await connection_->query(std::exchange(packet, {})), std::back_inserter(results));
         }
-        TANDEM_ASSERT(results.size() == texts.size(), "one result for each command");
+        if (results.size() != texts.size()) {
+            fail(Code::unsupported, "a command of the batch answered with several results; the batch was done");
+        }
         results.pop_back();
         results.erase(results.begin());
         co_return results;

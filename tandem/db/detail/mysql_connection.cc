@@ -2,7 +2,8 @@
 // 1. While an operation of libmariadb is suspended, `handle_` is in the middle of the protocol. If the wait ends with
 // an
 //    error (a deadline, a cancellation) the socket is shut down, the operation is run to its end, which then comes at
-//    once, and the connection is `lost_`: nothing is ever sent on it again.
+//    once, and the connection is `lost_`: nothing is ever sent on it again. A server notices a closed connection only
+//    between statements, so it is told to kill it, over a connection of its own.
 // 2. `watch_` never outlives the socket: libmariadb closes it only inside an operation that fails, and fail_with()
 // drops
 //    the watch before anything else can run on the loop.
@@ -58,6 +59,7 @@ Task<void> MysqlConnection::drive(Start start, Continue go_on) {
             ::shutdown(mysql_get_socket(&handle_), SHUT_RDWR);
             while (status != 0) status = go_on(MYSQL_WAIT_TIMEOUT);
             driving_ = false;
+            co_await async::shielded(kill_on_server());
             throw *interrupted;
         }
         status = go_on(happened);
@@ -65,7 +67,24 @@ Task<void> MysqlConnection::drive(Start start, Continue go_on) {
     driving_ = false;
 }
 
+Task<void> MysqlConnection::kill_on_server() {
+    if (id_ == 0 || helper_) co_return;
+    try {
+        MysqlConnection other(address_);
+        other.helper_ = true;
+        co_await async::with_deadline(kill_timeout, kill_through(other));
+    } catch (const Error&) {
+        // The server is as unreachable as it was for the statement; it will find out by itself.
+    }
+}
+
+Task<void> MysqlConnection::kill_through(MysqlConnection& other) {
+    co_await other.open(host_);
+    co_await other.query(fmt::format("KILL CONNECTION {}", id_));
+}
+
 Task<void> MysqlConnection::open(std::string numeric_host) {
+    host_ = std::move(numeric_host);
     const bool local = !address_.socket.empty();
     const unsigned protocol = local ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     const unsigned no = 0;
@@ -78,8 +97,8 @@ Task<void> MysqlConnection::open(std::string numeric_host) {
     co_await drive(
         [&] {
             return mysql_real_connect_start(
-                &connected, &handle_, local ? nullptr : numeric_host.c_str(), address_.user.c_str(),
-                address_.password.c_str(), address_.schema.empty() ? nullptr : address_.schema.c_str(), address_.port,
+                &connected, &handle_, local ? nullptr : host_.c_str(), address_.user.c_str(), address_.password.c_str(),
+                address_.schema.empty() ? nullptr : address_.schema.c_str(), address_.port,
                 local ? address_.socket.c_str() : nullptr, CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS);
         },
         [&](int happened) { return mysql_real_connect_cont(&connected, &handle_, happened); });

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tandem/async/task.h"
+#include "tandem/base/clock.h"
 #include "tandem/db/detail/mysql_text.h"
 #include "tandem/net/wait_fd.h"
 
@@ -58,10 +59,14 @@ class MysqlConnection {
     using Statements = std::list<Statement>;
 
     static constexpr size_t statements_max = 128;
+    static constexpr base::Duration kill_timeout = std::chrono::seconds(1);
 
     // Runs a pair of libmariadb's xxx_start and xxx_cont functions to their end.
     template <typename Start, typename Continue>
     async::Task<void> drive(Start start, Continue go_on);
+    // Ends what this lost connection was doing, rolling it back.
+    async::Task<void> kill_on_server();
+    async::Task<void> kill_through(MysqlConnection& other);
     async::Task<MYSQL_STMT*> prepared(const std::string& sql);
     async::Task<Rows> read_rows(MYSQL_STMT* statement);
     Result text_result(MYSQL_RES* rows);
@@ -71,10 +76,12 @@ class MysqlConnection {
     [[noreturn]] void fail_with(unsigned number, std::string_view message, std::string_view doing);
 
     const MysqlAddress address_;
+    std::string host_;
     MYSQL handle_;
     std::unique_ptr<net::FdWatch> watch_;
     bool lost_ = false;
     bool driving_ = false;
+    bool helper_ = false;  // only there to kill another
     uint64_t id_ = 0;
     Statements statements_;  // most recently used in front
     std::unordered_map<std::string_view, Statements::iterator> by_sql_;

@@ -1,5 +1,6 @@
 #include "tandem/db/detail/mysql_text.h"
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -83,16 +84,14 @@ class LiteralWriter {
     void step() {
         const char c = sql_[at_];
         if (c == '\'' || c == '"' || c == '`') return copy_quoted(c);
-        if (c == '#' || (sql_.substr(at_, 2) == "--" && (at_ + 2 == sql_.size() || is_space(sql_[at_ + 2])))) {
-            return skip_line();
-        }
-        if (sql_.substr(at_, 2) == "/*") return skip_comment();
+        if (c == '#' || begins_dash_comment()) return copy_line();
+        if (sql_.substr(at_, 2) == "/*") return copy_comment();
         ++at_;
         if (c == ';') {
             ended_ = true;
             return;
         }
-        if (c == '\0') refuse("contains a zero byte");
+        refuse_zero({&c, 1});
         if (!is_space(c)) mark_code();
         if (c == '?') {
             append_literal();
@@ -102,6 +101,15 @@ class LiteralWriter {
     }
 
     static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+    // Two dashes begin a comment only before a space, a control character or the end.
+    bool begins_dash_comment() const {
+        if (sql_.substr(at_, 2) != "--") return false;
+        return at_ + 2 == sql_.size() || static_cast<unsigned char>(sql_[at_ + 2]) <= ' ' || sql_[at_ + 2] == '\x7f';
+    }
+    // The server takes one for the end of a comment, or for a space.
+    void refuse_zero(std::string_view part) const {
+        if (part.find('\0') != std::string_view::npos) refuse("contains a zero byte");
+    }
     void mark_code() {
         if (ended_) refuse("has a second statement after ';'");
         any_code_ = true;
@@ -113,7 +121,9 @@ class LiteralWriter {
         mark_code();
         const size_t begin = at_++;
         for (; at_ < sql_.size(); ++at_) {
-            if (sql_[at_] == '\\' && quote != '`' && backslash_escapes_) {
+            if (sql_[at_] == '\\' && quote == '"') {
+                refuse("has a backslash in double quotes, which servers read in two ways; use single quotes");
+            } else if (sql_[at_] == '\\' && quote == '\'' && backslash_escapes_) {
                 ++at_;
             } else if (sql_[at_] == quote) {
                 ++at_;  // a doubled quote reads as one string after another, which ends in the same place
@@ -123,17 +133,22 @@ class LiteralWriter {
         }
         refuse("has a quote that is not closed");
     }
-    void skip_line() {
-        while (at_ < sql_.size() && sql_[at_] != '\n') ++at_;
-        out_ += ' ';
+    // Comments are copied as they are: taking one out could make a new one of what stood around it.
+    void copy_line() {
+        const size_t end = std::min(sql_.find('\n', at_), sql_.size());
+        refuse_zero(sql_.substr(at_, end - at_));
+        out_ += sql_.substr(at_, end - at_);
+        if (end == sql_.size()) out_ += '\n';  // or it would swallow the command after this one
+        at_ = end;
     }
-    void skip_comment() {
+    void copy_comment() {
         const std::string_view rest = sql_.substr(at_);
         if (rest.starts_with("/*!") || rest.starts_with("/*M!")) refuse("has an executable comment");
         const size_t end = sql_.find("*/", at_ + 2);
         if (end == std::string_view::npos) refuse("has a comment that is not closed");
+        refuse_zero(sql_.substr(at_, end - at_));
+        out_ += sql_.substr(at_, end + 2 - at_);
         at_ = end + 2;
-        out_ += ' ';
     }
 
     void append_literal() {
@@ -141,7 +156,7 @@ class LiteralWriter {
         if (index >= command_.parameters.size()) return;  // write() counts them all, then complains
         std::visit([this](const auto& value) { append(value); }, command_.parameters[index].data());
     }
-    void append(std::monostate) { out_ += "NULL"; }
+    void append(std::monostate) { out_ += " NULL"; }
     void append(int64_t value) { fmt::format_to(std::back_inserter(out_), " {}", value); }
     void append(uint64_t value) { fmt::format_to(std::back_inserter(out_), " {}", value); }
     void append(double value) {
@@ -160,7 +175,7 @@ class LiteralWriter {
         out_ += '\'';
     }
     void append(const std::string& value) {
-        out_ += '\'';
+        out_ += " '";  // two strings without a space between them would be one
         for (const char c : value) {
             if (c == '\'') out_ += '\'';
             if (c == '\\' && backslash_escapes_) out_ += '\\';
@@ -229,6 +244,26 @@ MysqlAddress parse_mysql_url(std::string_view url) {
 
 std::string with_literals(const Command& command, bool backslash_escapes) {
     return LiteralWriter(command, backslash_escapes).write();
+}
+
+bool begins_with_word(std::string_view command, std::string_view word) {
+    for (;;) {
+        command.remove_prefix(std::min(command.find_first_not_of(" \t\r\n\v\f("), command.size()));
+        size_t end = 0;
+        if (command.starts_with("/*")) {
+            end = command.find("*/", 2);
+        } else if (command.starts_with("--") || command.starts_with('#')) {
+            end = command.find('\n');
+            if (end != std::string_view::npos) --end;
+        } else {
+            break;
+        }
+        if (end == std::string_view::npos) return false;
+        command.remove_prefix(std::min(end + 2, command.size()));
+    }
+    const auto capital = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
+    if (!std::ranges::equal(command.substr(0, word.size()), word, {}, capital)) return false;
+    return command.size() == word.size() || !std::isalnum(static_cast<unsigned char>(command[word.size()]));
 }
 
 std::string xid_literal(const Xid& xid) {

@@ -35,6 +35,9 @@ MysqlAddress parse_mysql_url(std::string_view url);
 // `backslash_escapes`: the server reads backslashes in quotes as escapes (it does unless NO_BACKSLASH_ESCAPES is set).
 std::string with_literals(const Command& command, bool backslash_escapes);
 
+// Is `word` (in capitals) the first of what with_literals() made, after spaces, brackets and comments?
+bool begins_with_word(std::string_view command, std::string_view word);
+
 // X'..',X'..',n
 std::string xid_literal(const Xid& xid);
 

@@ -177,10 +177,9 @@ class Connection {
     static constexpr size_t statements_max = 128;
     static constexpr int progress_steps = 10'000;  // virtual machine steps between two looks at interrupted_
 
-    // SQLite refuses to close a connection that still has statements.
     void close() noexcept {
         by_sql_.clear();
-        statements_.clear();
+        statements_.clear();  // SQLite keeps a connection that still has statements
         sqlite3_close(handle_);
     }
 
@@ -521,7 +520,8 @@ class SqliteDriver final : public Driver {
     explicit SqliteDriver(SqliteOptions options) : options_(std::move(options)), writers_(writer_lock(options_.path)) {}
     Task<std::unique_ptr<Session>> connect() override {
         const base::TimePoint give_up = async::Loop::current().now() + options_.busy_timeout;
-        const async::Permit writer = co_await writers_->lock();  // switching a new file to WAL needs the lock
+        // Without the writer lock, whose holder may be who asks for a second session. Only a file that is not in WAL
+        // mode yet can be busy here, for the moment in which another session makes it so.
         for (;;) {
             std::optional<Error> error;
             try {
@@ -532,7 +532,7 @@ class SqliteDriver final : public Driver {
                 error = failed;
             }
             if (error->code() != Code::aborted || async::Loop::current().now() > give_up) throw *error;
-            co_await async::sleep(std::chrono::milliseconds(10));
+            co_await async::sleep(std::chrono::milliseconds(5));
         }
     }
     bool lives_in_session() const noexcept override { return options_.path == memory_path; }
