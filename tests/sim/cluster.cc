@@ -167,7 +167,6 @@ Task<void> Cluster::read_effects(SimFileSystem& files, const std::string& host, 
     database.close_idle();
 }
 
-// Long because it reads three kinds of databases, one after the other, before the oracle can compare them.
 Task<void> Cluster::judge() {
     std::vector<tx::Transaction> records;
     Money money;

@@ -1,6 +1,9 @@
 // `simulate`: runs the simulated cluster for many seeds. Exit status 1 at the first seed that violates an invariant.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <csignal>
 #include <map>
 
 #include "cluster.h"
@@ -27,14 +30,35 @@ std::string show(const sim::Counts& counts) {
         counts.broken_connections, counts.repeated_requests, counts.syncs, counts.lost_sectors, counts.disk_errors);
 }
 
+std::string replay_command(uint64_t seed, const std::string& sabotage) {
+    return fmt::format("replay: build/release/bin/simulate --seed {} --verbose{}\n", seed,
+                       sabotage == "none" ? "" : " --sabotage " + sabotage);
+}
+
+// An assertion that fails, and a seed that never ends, must say which seed it was.
+constexpr unsigned seed_seconds_max = 120;  // of real time; a seed takes some milliseconds
+char replay_line[200];
+
+void say_seed_and_end(int signal) {
+    (void)!::write(STDERR_FILENO, replay_line, std::strlen(replay_line));
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+}
+
+void watch(uint64_t seed, const std::string& sabotage) {
+    const std::string line = replay_command(seed, sabotage);
+    line.copy(replay_line, sizeof replay_line - 1);
+    for (int signal : {SIGABRT, SIGSEGV, SIGALRM}) std::signal(signal, say_seed_and_end);
+    ::alarm(seed_seconds_max);
+}
+
 // What the seed violates, with what is needed to look into it.
 void report(const sim::RunResult& result, uint64_t seed, const std::string& sabotage) {
     fmt::print("\nseed {} violates:\n", seed);
     for (const std::string& violation : result.violations) fmt::print("  {}\n", violation);
     fmt::print("\nthe last events:\n");
     for (const std::string& line : result.trace_tail) fmt::print("{}\n", line);
-    fmt::print("\nreplay: build/release/bin/simulate --seed {} --verbose{}\n", seed,
-               sabotage == "none" ? "" : " --sabotage " + sabotage);
+    fmt::print("\n{}", replay_command(seed, sabotage));
 }
 
 }  // namespace
@@ -64,6 +88,7 @@ int main(int argc, char** argv) {
     sim::Counts counts;
     for (uint64_t done = 0; done < seeds;) {
         sim::RunOptions options{.seed = first + done, .print = verbose, .sabotage = sabotages.at(sabotage)};
+        watch(options.seed, sabotage);
         const sim::RunResult result = sim::simulate(options);
         if (!result.violations.empty()) {
             report(result, options.seed, sabotage);
