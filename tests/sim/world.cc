@@ -11,7 +11,9 @@ using std::chrono::seconds;
 void Trace::add_line(std::string text) {
     const auto now_us = duration_cast<std::chrono::microseconds>(clock_.now().time_since_epoch()).count();
     std::string line = fmt::format("{:>10.3f} ms  {}", static_cast<double>(now_us) / 1000, text);
-    hash_ = base::hash_mix(hash_ ^ base::hash_text(line), 0x9e3779b97f4a7c15);
+    for (const char each : line) {
+        hash_ = (hash_ ^ static_cast<unsigned char>(each)) * 0x100000001b3;
+    }
     ++count_;
     if (print_) fmt::print("{}\n", line);
     tail_.push_back(std::move(line));
