@@ -158,7 +158,15 @@ class Coordinator {
     void wake_pump_for(int64_t due_ms);
     void extend_lease(Transaction& transaction) const;
     async::Task<void> pump();
-    async::Task<size_t> pick_up_due();
+    // What of the due transactions one look at the store found: how many are driven now, and how many must wait because
+    // the origin they would call is saturated.
+    struct PickedUp {
+        size_t started = 0;
+        size_t held_back = 0;
+    };
+    async::Task<PickedUp> pick_up_due();
+    bool would_wait(const Transaction& transaction) const;
+    size_t waiting_max() const noexcept { return options_.driving_max / 2; }
     async::Task<void> claim(Transaction found, EntryPointer* claimed);
     async::Task<void> forget_old();
     int64_t now_ms() const;
@@ -174,6 +182,7 @@ class Coordinator {
     std::unique_ptr<async::Scope> scope_;
     async::Event due_changed_;  // something becomes due earlier than the pump believes
     int64_t pump_sleeps_until_ms_ = 0;
+    int64_t look_from_ms_ = 0;  // where the next look at due transactions begins, past those held back
     bool driving_ = false;
     size_t driven_ = 0;
     CoordinatorStats stats_;

@@ -262,11 +262,11 @@ Task<std::optional<Transaction>> Store::load(std::string gid) {
     co_return std::move(found.front());
 }
 
-Task<std::vector<Transaction>> Store::due(int64_t now_ms, size_t limit) {
-    return select(fmt::format("SELECT {} FROM tandem_transactions WHERE unfinished = 1 AND next_attempt_ms <= ? AND "
-                              "lease_until_ms <= ? ORDER BY next_attempt_ms LIMIT ?",
+Task<std::vector<Transaction>> Store::due(int64_t now_ms, int64_t from_ms, size_t limit) {
+    return select(fmt::format("SELECT {} FROM tandem_transactions WHERE unfinished = 1 AND next_attempt_ms >= ? AND "
+                              "next_attempt_ms <= ? AND lease_until_ms <= ? ORDER BY next_attempt_ms LIMIT ?",
                               columns),
-                  {now_ms, now_ms, limit});
+                  {from_ms, now_ms, now_ms, limit});
 }
 
 Task<std::optional<int64_t>> Store::next_due_ms(int64_t now_ms) {
