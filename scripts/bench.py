@@ -17,6 +17,7 @@ import platform
 import resource
 import shutil
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -341,8 +342,10 @@ def recover():
             saga_load(port, "--clients", 64, "--sagas", UNFINISHED, "--no-wait", "--action",
                       f"http://127.0.0.1:{branch_port}/")
             wait_for("the first attempts", lambda: metric(port, "tandem_transactions_driving") == 0)
-            for _ in range(UNFINISHED // 10_000):  # due now, all of them
-                urllib.request.urlopen(f"{url}/api/dtmsvr/resetCronTime?timeout=0&limit=10000", timeout=60).read()
+        with contextlib.closing(sqlite3.connect(directory / "data" / "transactions.db")) as store, store:
+            due = store.execute("UPDATE tandem_transactions SET next_attempt_ms = created_ms WHERE unfinished = 1").rowcount
+        if due != UNFINISHED:
+            sys.exit(f"bench: {due} transactions are unfinished, not {UNFINISHED}")
         branch = Peer("branch", [BIN / "hello", branch_port], branch_port)
         with running(branch):
             start = time.monotonic()

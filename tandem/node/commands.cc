@@ -114,6 +114,11 @@ int print_default_config() {
     return 0;
 }
 
+int print_settings_table() {
+    fmt::print("{}", settings_schema().markdown_table());
+    return 0;
+}
+
 int install_barrier(const std::string& database_url) {
     const auto install = [](std::string url) -> Task<void> {
         db::Database database(url);

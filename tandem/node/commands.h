@@ -20,6 +20,7 @@ struct RemoteArguments {
 int serve(const CommonArguments& arguments);
 int check_config(const std::string& file);
 int print_default_config();
+int print_settings_table();
 int install_barrier(const std::string& database_url);
 int list_transactions(const RemoteArguments& remote, const std::string& status, int limit);
 int show_transaction(const RemoteArguments& remote, const std::string& gid);

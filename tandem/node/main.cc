@@ -60,6 +60,9 @@ int run(int argc, char** argv) {
     config_check->add_option("FILE", a.file)->required();
     CLI::App* config_default = config_command->add_subcommand("default", "Print every setting at its default");
 
+    CLI::App* config_table =
+        config_command->add_subcommand("table", "Print every setting as a table for the documentation");
+
     CLI::App* barrier_command = app.add_subcommand("barrier", "The table that makes branches idempotent");
     barrier_command->require_subcommand(1);
     CLI::App* barrier_install = barrier_command->add_subcommand("install", "Make it in a service's database");
@@ -77,6 +80,7 @@ int run(int argc, char** argv) {
     if (tx_decide->parsed()) return decide_transaction(a.remote, a.gid, a.outcome, a.reason);
     if (config_check->parsed()) return check_config(a.file);
     if (config_default->parsed()) return print_default_config();
+    if (config_table->parsed()) return print_settings_table();
     if (barrier_install->parsed()) return install_barrier(a.url);
     if (version_command->parsed()) fmt::print("tandem {}\n", TANDEM_VERSION);
     return 0;

@@ -10,7 +10,7 @@ BLOCK = re.compile(r"(?:<!-- snippet: (?P<path>[\w./-]+)#(?P<name>[\w-]+) -->\n)
 
 
 def documents():
-    return [p for p in source.files(".md") if p.startswith("docs/")]
+    return [p for p in source.files(".md") if p.startswith("docs/") or p == "README.md"]
 
 
 def region(path, name):

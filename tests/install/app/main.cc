@@ -1,7 +1,9 @@
-#include <cstdio>
-
-#include "tandem/base/error.h"
+// [app]
+#include "tandem/web/run.h"
 
 int main() {
-    std::puts(tandem::Error(tandem::Code::not_found, "no such order").what());
+    tandem::web::App app("hello");
+    app.get("/hello/<name>", [](std::string name) { return tandem::http::Response::text("Hello, " + name + "!\n"); });
+    tandem::web::run(app, "127.0.0.1:8000");
 }
+// [/app]
