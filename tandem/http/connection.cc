@@ -44,11 +44,6 @@ Response response_to_current_exception(ServerStats& stats, const Request& reques
     }
 }
 
-std::optional<uint64_t> parse_length_field(const Headers& headers) {
-    std::optional<std::string_view> text = headers.get("Content-Length");
-    return text ? parse_length(*text) : std::nullopt;
-}
-
 void count(std::atomic<uint64_t>& counter, uint64_t by = 1) noexcept {
     // One loop writes; a load and a store are cheaper than a locked addition, and readers see whole values.
     counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
@@ -151,7 +146,7 @@ async::Task<void> Connection::serve_requests() {
             co_return;
         }
         parser_.reset();
-        request_.clear();
+        request_.recycle();
         if (batch_.bytes() >= server_.options.write_batch_bytes) co_await flush();
     }
 }
@@ -200,28 +195,28 @@ Response Connection::response_to_failure(const async::Context& context) {
     return response_to_current_exception(server_.stats, request_);
 }
 
-ResponseFraming Connection::frame(Response& response) {
+ResponseFraming Connection::frame(Response& response, OwnFields& own) {
     if (is_informational(response.status)) {
         log::error("a handler answered with an interim status", {{"path", request_.path}});
         response = error_response(Status::internal_server_error, {});
+        own = OwnFields(response.headers);
     }
     bool client_waits_or_sends_too_much =
         !body_done_ && (continue_wanted_ || (parser_.framing().framing == Framing::length &&
                                              body_left_ > server_.options.max_discarded_body_bytes));
     if (server_.draining || client_waits_or_sends_too_much || response.status == Status::request_timeout ||
-        response.status == Status::content_too_large || response.headers.has_token("Connection", "close"))
+        response.status == Status::content_too_large || own.close)
         keep_alive_ = false;
     ResponseFraming framing;
     framing.version = request_.version;
-    std::optional<uint64_t> own_length = parse_length_field(response.headers);
     if (forbids_content(response.status)) {
         response.body.clear();
         response.stream = nullptr;
         if (response.status == Status::reset_content) framing.length = 0;
-        if (response.status == Status::not_modified) framing.length = own_length;
+        if (response.status == Status::not_modified) framing.length = own.length;
     } else if (!response.stream) {
-        bool asked_for_head_only = request_.method == Method::head && response.body.empty() && own_length;
-        framing.length = asked_for_head_only ? *own_length : response.body.size();
+        bool asked_for_head_only = request_.method == Method::head && response.body.empty() && own.length;
+        framing.length = asked_for_head_only ? *own.length : response.body.size();
     } else if (response.stream_length) {
         framing.length = response.stream_length;
     } else if (request_.version == 11) {
@@ -234,9 +229,10 @@ ResponseFraming Connection::frame(Response& response) {
 }
 
 ResponseFraming Connection::begin_response(Response& response) {
-    ResponseFraming framing = frame(response);
+    OwnFields own(response.headers);
+    ResponseFraming framing = frame(response, own);
     count(server_.stats.responses_by_class[std::clamp(to_int(response.status) / 100, 0, 5)]);
-    batch_.append_head(response, framing, server_.date_line);
+    batch_.append_head(response, own, framing, server_.date_line);
     response_begun_ = true;
     if (request_.method == Method::head || response.stream) return framing;
     if (response.body.size() <= server_.options.copied_body_bytes) {
@@ -270,7 +266,7 @@ async::Task<void> Connection::refuse(const ParseError& error) {
     count(server_.stats.responses_by_class[to_int(error.status) / 100]);
     Response response = error_response(error.status, error.reason);
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
-    batch_.append_head(response, framing, server_.date_line);
+    batch_.append_head(response, OwnFields(response.headers), framing, server_.date_line);
     if (request_.method != Method::head) batch_.append(response.body);
     co_await flush();
     co_await linger();
@@ -454,7 +450,7 @@ async::Task<void> Connection::say_timeout() {
     Response response = error_response(Status::request_timeout, "the request did not arrive in time");
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
     ResponseBatch batch;
-    batch.append_head(response, framing, server_.date_line);
+    batch.append_head(response, OwnFields(response.headers), framing, server_.date_line);
     batch.append(response.body);
     count(server_.stats.responses_by_class[4]);
     co_await stream_->write(batch.parts());

@@ -81,7 +81,8 @@ class Connection final : public BodySource {
     void leave() noexcept;
     bool body_is_late(base::TimePoint now) const noexcept;
     void time_out();
-    ResponseFraming frame(Response& response);
+    // Decides how the response ends; one that may not be sent becomes another.
+    ResponseFraming frame(Response& response, OwnFields& own);
 
     // BodySource: the body of the request at hand.
     async::Task<size_t> read(std::span<std::byte> buffer) override;
