@@ -128,7 +128,7 @@ async::Task<void> Connection::serve_requests() {
         } else {
             request_context_ = &context;
             try {
-                response.emplace(co_await server_.handler(request_).under(context));
+                response.emplace(co_await server_.handler(request_).in_place_under(context));
             } catch (...) {
                 response = response_to_failure(context);
             }

@@ -76,7 +76,7 @@ Task<Response> App::handle(http::Request& request) {
     context.set(detail::state_key, &exchange.state);
     std::optional<Response> response;
     try {
-        response.emplace(co_await respond(exchange).under(context));
+        response.emplace(co_await respond(exchange).in_place_under(context));
     } catch (...) {
         exchange.unhandled = std::current_exception();
     }
@@ -105,7 +105,7 @@ void App::find_route(Exchange& exchange) {
 Task<Response> App::respond(Exchange& exchange) {
     std::exception_ptr error;
     try {
-        co_return co_await dispatch(exchange);
+        co_return co_await dispatch(exchange).in_place();
     } catch (...) {
         error = std::current_exception();
     }
@@ -127,8 +127,8 @@ Task<Response> App::dispatch(Exchange& exchange) {
         if (any_hook(&detail::Hooks::before_request, exchange)) response = co_await before(exchange);
         if (!response) response = answer_without_view(exchange);
         if (!response) {
-            response.emplace(
-                co_await exchange.route->record->view(*exchange.state.request, exchange.match.values.span()));
+            const ViewFunction& view = exchange.route->record->view;
+            response.emplace(co_await view(*exchange.state.request, exchange.match.values.span()).in_place());
         }
     } catch (...) {
         error = std::current_exception();
