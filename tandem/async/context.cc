@@ -18,18 +18,6 @@ Context::Context(Context* parent, Inherit inherit) : Context() {
     }
 }
 
-Context::~Context() {
-    TANDEM_ASSERT(hooks_.hook_next_ == &hooks_, "a context died with work still under it");
-}
-
-void Context::add(CancelHook& hook) noexcept {
-    TANDEM_ASSERT(!cancelled(), "a wait began under a cancelled context");
-    hook.hook_previous_ = hooks_.hook_previous_;
-    hook.hook_next_ = &hooks_;
-    hooks_.hook_previous_->hook_next_ = &hook;
-    hooks_.hook_previous_ = &hook;
-}
-
 void Context::cancel(const Error& reason) {
     if (cancelled()) return;
     unhook();

@@ -16,6 +16,7 @@
 #include <optional>
 #include <utility>
 
+#include "tandem/base/assert.h"
 #include "tandem/base/clock.h"
 #include "tandem/base/error.h"
 
@@ -63,7 +64,7 @@ class Context final : private CancelHook {
     // A root: no deadline, no values.
     Context() noexcept { hooks_.hook_next_ = hooks_.hook_previous_ = &hooks_; }
     explicit Context(Context* parent, Inherit inherit = Inherit::everything);
-    ~Context();
+    ~Context() { TANDEM_ASSERT(hooks_.hook_next_ == &hooks_, "a context died with work still under it"); }
 
     // The context of the running coroutine; nullptr on a thread that runs none.
     static Context* current() noexcept { return current_; }
@@ -94,7 +95,13 @@ class Context final : private CancelHook {
             throw Error(*reason_);
     }
     // Only on a context that is not cancelled; the hook leaves by unhook() or by being called.
-    void add(CancelHook& hook) noexcept;
+    void add(CancelHook& hook) noexcept {
+        TANDEM_ASSERT(!cancelled(), "a wait began under a cancelled context");
+        hook.hook_previous_ = hooks_.hook_previous_;
+        hook.hook_next_ = &hooks_;
+        hooks_.hook_previous_->hook_next_ = &hook;
+        hooks_.hook_previous_ = &hook;
+    }
 
     static constexpr int max_values = 8;
 

@@ -62,7 +62,8 @@ class TaskPromise final : public TaskPromiseBase {
         value_.emplace(std::forward<U>(value));
     }
     void unhandled_exception() noexcept { error_ = std::current_exception(); }
-    T take() {
+    T take() { return take_in_place(); }
+    T&& take_in_place() {
         if (error_) std::rethrow_exception(std::move(error_));
         return std::move(*value_);
     }
@@ -121,14 +122,34 @@ class [[nodiscard]] Task {
         }
         T await_resume() { return handle_.promise().take(); }
 
-      private:
+      protected:
         std::coroutine_handle<promise_type> handle_;
+
+      private:
         Context* context_;
+    };
+    // Gives the result where it lies in the task instead of moving it out first.
+    class InPlaceAwaiter : public Awaiter {
+      public:
+        explicit InPlaceAwaiter(Awaiter awaiter) noexcept : Awaiter(awaiter) {}
+        std::add_rvalue_reference_t<T> await_resume() { return this->handle_.promise().take_in_place(); }
     };
 
     Awaiter operator co_await() && noexcept { return Awaiter(handle_, nullptr); }
     // The awaiter that runs this task under `context`; see with_context.
     Awaiter under(Context& context) && noexcept { return Awaiter(handle_, &context); }
+    // For results that are large to move and have somewhere to go: `place.emplace(co_await make().in_place())`. What
+    // it gives dies with the task, at the end of the full expression: never bind it to a reference.
+    InPlaceAwaiter in_place() && noexcept
+        requires(!std::is_void_v<T>)
+    {
+        return InPlaceAwaiter(Awaiter(handle_, nullptr));
+    }
+    InPlaceAwaiter in_place_under(Context& context) && noexcept
+        requires(!std::is_void_v<T>)
+    {
+        return InPlaceAwaiter(Awaiter(handle_, &context));
+    }
 
   private:
     friend promise_type;

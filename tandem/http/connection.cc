@@ -44,11 +44,6 @@ Response response_to_current_exception(ServerStats& stats, const Request& reques
     }
 }
 
-std::optional<uint64_t> parse_length_field(const Headers& headers) {
-    std::optional<std::string_view> text = headers.get("Content-Length");
-    return text ? parse_length(*text) : std::nullopt;
-}
-
 void count(std::atomic<uint64_t>& counter, uint64_t by = 1) noexcept {
     // One loop writes; a load and a store are cheaper than a locked addition, and readers see whole values.
     counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
@@ -115,25 +110,35 @@ async::Task<void> Connection::run() {
     stream_->close();
 }
 
+// One coroutine for all requests of a connection: what can be done without waiting is in plain functions, so that a
+// request costs no coroutine frame beside its handler's.
 async::Task<void> Connection::serve_requests() {
     while (true) {
-        Parsed parsed = parser_.parse(buffer_.unread(), request_);
-        buffer_.consume(parsed.consumed);
-        if (parsed.progress == Progress::need_more) {
-            if (!batch_.empty()) co_await flush();
-            if (!parser_.started() && server_.draining) co_return;
-            bool waits_idle = !parser_.started() && !first_request_;
-            if (!waits_idle && !head_deadline_) head_deadline_ = server_.deadline_in(server_.options.header_timeout);
-            if (co_await fill(waits_idle ? Phase::idle : Phase::head) == 0) co_return;
-            continue;
+        Progress head = parse_head();
+        if (head == Progress::need_more) head = co_await wait_for_head();
+        if (head == Progress::failed) co_await refuse(parser_.error());
+        if (head != Progress::done) co_return;
+        begin_request();
+        base::TraceContext trace = receive_trace(request_.headers, server_.trace_ids);
+        async::Context context(context_);
+        context.set(trace_key, static_cast<const base::TraceContext*>(&trace));
+        std::optional<Response> response;
+        if (request_.method == Method::unknown || request_.method == Method::connect) {
+            response = error_response(Status::not_implemented, "this method is not known here");
+        } else {
+            request_context_ = &context;
+            try {
+                response.emplace(co_await server_.handler(request_).in_place_under(context));
+            } catch (...) {
+                response = response_to_failure(context);
+            }
+            request_context_ = nullptr;
         }
-        first_request_ = false;
-        head_deadline_.reset();
-        if (parsed.progress == Progress::failed) {
-            co_await refuse(parser_.error());
-            co_return;
-        }
-        co_await answer();
+        if (timed_out_) co_return;
+        context_->check();
+        ResponseFraming framing = begin_response(*response);
+        if (response->stream && request_.method != Method::head) co_await send_stream(*response, framing, context);
+        if (!body_done_ && keep_alive_) co_await discard_body();
         if (timed_out_) co_return;
         if (!keep_alive_) {
             co_await flush();
@@ -141,12 +146,34 @@ async::Task<void> Connection::serve_requests() {
             co_return;
         }
         parser_.reset();
-        request_.clear();
+        request_.recycle();
         if (batch_.bytes() >= server_.options.write_batch_bytes) co_await flush();
     }
 }
 
-async::Task<void> Connection::answer() {
+Progress Connection::parse_head() {
+    Parsed parsed = parser_.parse(buffer_.unread(), request_);
+    buffer_.consume(parsed.consumed);
+    return parsed.progress;
+}
+
+// Reads until a request's head is there (done) or cannot be understood (failed); need_more when no more will come.
+async::Task<Progress> Connection::wait_for_head() {
+    Progress progress = Progress::need_more;
+    while (progress == Progress::need_more) {
+        if (!batch_.empty()) co_await flush();
+        if (!parser_.started() && server_.draining) co_return progress;
+        bool waits_idle = !parser_.started() && !first_request_;
+        if (!waits_idle && !head_deadline_) head_deadline_ = server_.deadline_in(server_.options.header_timeout);
+        if (co_await fill(waits_idle ? Phase::idle : Phase::head) == 0) co_return progress;
+        progress = parse_head();
+    }
+    first_request_ = false;
+    head_deadline_.reset();
+    co_return progress;
+}
+
+void Connection::begin_request() {
     const RequestFraming& framing = parser_.framing();
     keep_alive_ = framing.keep_alive;
     continue_wanted_ = framing.expect_continue;
@@ -158,59 +185,38 @@ async::Task<void> Connection::answer() {
     if (framing.framing == Framing::chunked) chunks_.reset();
     if (!body_done_) request_.body = BodyReader(static_cast<BodySource&>(*this));
     count(server_.stats.requests);
-
-    async::Context context(context_);
-    base::TraceContext trace = receive_trace(request_.headers, server_.trace_ids);
-    context.set(trace_key, static_cast<const base::TraceContext*>(&trace));
-    Response response = co_await call_handler(context);
-    if (timed_out_) co_return;
-    context_->check();
-    co_await send(response, context);
-    if (!body_done_ && keep_alive_) co_await discard_body();
 }
 
-async::Task<Response> Connection::call_handler(async::Context& context) {
-    if (request_.method == Method::unknown || request_.method == Method::connect)
-        co_return error_response(Status::not_implemented, "this method is not known here");
-    std::optional<Response> response;
-    request_context_ = &context;
-    try {
-        response = co_await server_.handler(request_).under(context);
-    } catch (...) {
-        if (context.cancelled() || timed_out_) {
-            response = error_response(Status::service_unavailable, "the request was cancelled");
-        } else if (input_ended_) {
-            response = error_response(Status::bad_request, "the body ended early");
-        } else {
-            response = response_to_current_exception(server_.stats, request_);
-        }
-    }
-    request_context_ = nullptr;
-    co_return std::move(*response);
+// Must be called inside a catch block.
+Response Connection::response_to_failure(const async::Context& context) {
+    if (context.cancelled() || timed_out_)
+        return error_response(Status::service_unavailable, "the request was cancelled");
+    if (input_ended_) return error_response(Status::bad_request, "the body ended early");
+    return response_to_current_exception(server_.stats, request_);
 }
 
-ResponseFraming Connection::frame(Response& response) {
+ResponseFraming Connection::frame(Response& response, OwnFields& own) {
     if (is_informational(response.status)) {
         log::error("a handler answered with an interim status", {{"path", request_.path}});
         response = error_response(Status::internal_server_error, {});
+        own = OwnFields(response.headers);
     }
     bool client_waits_or_sends_too_much =
         !body_done_ && (continue_wanted_ || (parser_.framing().framing == Framing::length &&
                                              body_left_ > server_.options.max_discarded_body_bytes));
     if (server_.draining || client_waits_or_sends_too_much || response.status == Status::request_timeout ||
-        response.status == Status::content_too_large || response.headers.has_token("Connection", "close"))
+        response.status == Status::content_too_large || own.close)
         keep_alive_ = false;
     ResponseFraming framing;
     framing.version = request_.version;
-    std::optional<uint64_t> own_length = parse_length_field(response.headers);
     if (forbids_content(response.status)) {
         response.body.clear();
         response.stream = nullptr;
         if (response.status == Status::reset_content) framing.length = 0;
-        if (response.status == Status::not_modified) framing.length = own_length;
+        if (response.status == Status::not_modified) framing.length = own.length;
     } else if (!response.stream) {
-        bool asked_for_head_only = request_.method == Method::head && response.body.empty() && own_length;
-        framing.length = asked_for_head_only ? *own_length : response.body.size();
+        bool asked_for_head_only = request_.method == Method::head && response.body.empty() && own.length;
+        framing.length = asked_for_head_only ? *own.length : response.body.size();
     } else if (response.stream_length) {
         framing.length = response.stream_length;
     } else if (request_.version == 11) {
@@ -222,20 +228,22 @@ ResponseFraming Connection::frame(Response& response) {
     return framing;
 }
 
-async::Task<void> Connection::send(Response& response, async::Context& context) {
-    ResponseFraming framing = frame(response);
+ResponseFraming Connection::begin_response(Response& response) {
+    OwnFields own(response.headers);
+    ResponseFraming framing = frame(response, own);
     count(server_.stats.responses_by_class[std::clamp(to_int(response.status) / 100, 0, 5)]);
-    batch_.append_head(response, framing, server_.date_line);
+    batch_.append_head(response, own, framing, server_.date_line);
     response_begun_ = true;
-    if (request_.method == Method::head) co_return;
-    if (!response.stream) {
-        if (response.body.size() <= server_.options.copied_body_bytes) {
-            batch_.append(response.body);
-        } else {
-            batch_.append_large(std::move(response.body));
-        }
-        co_return;
+    if (request_.method == Method::head || response.stream) return framing;
+    if (response.body.size() <= server_.options.copied_body_bytes) {
+        batch_.append(response.body);
+    } else {
+        batch_.append_large(std::move(response.body));
     }
+    return framing;
+}
+
+async::Task<void> Connection::send_stream(Response& response, ResponseFraming framing, async::Context& context) {
     StreamedBody body(*this, framing);
     bool broke = false;
     request_context_ = &context;
@@ -258,7 +266,7 @@ async::Task<void> Connection::refuse(const ParseError& error) {
     count(server_.stats.responses_by_class[to_int(error.status) / 100]);
     Response response = error_response(error.status, error.reason);
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
-    batch_.append_head(response, framing, server_.date_line);
+    batch_.append_head(response, OwnFields(response.headers), framing, server_.date_line);
     if (request_.method != Method::head) batch_.append(response.body);
     co_await flush();
     co_await linger();
@@ -318,7 +326,7 @@ async::Task<size_t> Connection::read(std::span<std::byte> buffer) {
 }
 
 async::Task<void> Connection::discard_body() {
-    // Not an array: it would make the frame of every request's answer() larger than the free lists keep.
+    // Not an array: the frame would be larger than the free lists keep.
     std::vector<std::byte> scratch(4096);
     size_t discarded = 0;
     try {
@@ -442,7 +450,7 @@ async::Task<void> Connection::say_timeout() {
     Response response = error_response(Status::request_timeout, "the request did not arrive in time");
     ResponseFraming framing{.length = response.body.size(), .keep_alive = false};
     ResponseBatch batch;
-    batch.append_head(response, framing, server_.date_line);
+    batch.append_head(response, OwnFields(response.headers), framing, server_.date_line);
     batch.append(response.body);
     count(server_.stats.responses_by_class[4]);
     co_await stream_->write(batch.parts());

@@ -62,9 +62,13 @@ class Connection final : public BodySource {
     class StreamedBody;
 
     async::Task<void> serve_requests();
-    async::Task<void> answer();
-    async::Task<Response> call_handler(async::Context& context);
-    async::Task<void> send(Response& response, async::Context& context);
+    Progress parse_head();
+    async::Task<Progress> wait_for_head();
+    void begin_request();
+    Response response_to_failure(const async::Context& context);
+    // Puts the head, and a body that is there already, into the batch.
+    ResponseFraming begin_response(Response& response);
+    async::Task<void> send_stream(Response& response, ResponseFraming framing, async::Context& context);
     async::Task<void> refuse(const ParseError& error);
     async::Task<void> discard_body();
     async::Task<void> flush();
@@ -77,7 +81,8 @@ class Connection final : public BodySource {
     void leave() noexcept;
     bool body_is_late(base::TimePoint now) const noexcept;
     void time_out();
-    ResponseFraming frame(Response& response);
+    // Decides how the response ends; one that may not be sent becomes another.
+    ResponseFraming frame(Response& response, OwnFields& own);
 
     // BodySource: the body of the request at hand.
     async::Task<size_t> read(std::span<std::byte> buffer) override;

@@ -1,9 +1,11 @@
 #include "tandem/http/headers.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
 #include "tandem/base/error.h"
+#include "tandem/http/line_scan.h"
 
 namespace tandem::http {
 
@@ -27,6 +29,7 @@ constexpr unsigned char fold(char c) noexcept {
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
     if (a.size() != b.size()) return false;
+    if (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0) return true;  // the usual spelling
     for (size_t i = 0; i < a.size(); ++i) {
         if (fold(a[i]) != fold(b[i])) return false;
     }
@@ -50,11 +53,7 @@ bool is_token(std::string_view text) noexcept {
 }
 
 bool is_field_value(std::string_view text) noexcept {
-    for (char c : text) {
-        auto byte = static_cast<unsigned char>(c);
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f) return false;
-    }
-    return true;
+    return detail::find_control(text.data(), text.data() + text.size()) == text.data() + text.size();
 }
 
 std::string_view trim_whitespace(std::string_view text) noexcept {
@@ -67,10 +66,14 @@ Headers::Headers(std::initializer_list<Field> fields) {
     for (const Field& field : fields) add(field.name, field.value);
 }
 
-Field Headers::operator[](size_t index) const noexcept {
-    const Entry& entry = entries_[index];
-    const char* start = text_.data() + entry.start;
-    return {{start, entry.name_size}, {start + entry.name_size, entry.value_size}};
+Headers::Headers(const Headers& other) {
+    if (other.empty()) return;
+    block_.reset(new std::byte[other.capacity_]);
+    capacity_ = other.capacity_;
+    text_size_ = other.text_size_;
+    count_ = other.count_;
+    std::memcpy(block_.get(), other.block_.get(), text_size_);
+    std::memcpy(entry_place(count_ - 1), other.entry_place(count_ - 1), count_ * sizeof(Entry));
 }
 
 std::optional<std::string_view> Headers::get(std::string_view name) const noexcept {
@@ -102,13 +105,7 @@ bool Headers::has_token(std::string_view name, std::string_view token) const noe
 void Headers::set(std::string_view name, std::string_view value) {
     // The new field is added first: `value` may point into this very object, and a refused one changes nothing.
     add(name, value);
-    Field added = (*this)[size() - 1];
-    size_t kept = 0;
-    for (size_t i = 0; i + 1 < entries_.size(); ++i) {
-        if (!equals_ignoring_case((*this)[i].name, added.name)) entries_[kept++] = entries_[i];
-    }
-    entries_[kept++] = entries_.back();
-    entries_.resize(kept);
+    remove_among(count_ - 1, (*this)[count_ - 1].name);
 }
 
 void Headers::add(std::string_view name, std::string_view value) {
@@ -119,32 +116,60 @@ void Headers::add(std::string_view name, std::string_view value) {
 }
 
 void Headers::add_trusted(std::string_view name, std::string_view value) {
-    size_t start = text_.size();
-    if (start + name.size() + value.size() > std::numeric_limits<uint32_t>::max())
-        fail(Code::resource_exhausted, "header fields of more than 4 GiB");
-    if (start + name.size() + value.size() > text_.capacity()) {
-        // name or value may point into text_, which is about to move.
-        std::string grown;
-        grown.reserve(std::max<size_t>(256, (start + name.size() + value.size()) * 2));
-        grown.append(text_).append(name).append(value);
-        text_.swap(grown);
-    } else {
-        text_.append(name).append(value);
+    size_t line_size = name.size() + separator.size() + value.size() + line_end.size();
+    size_t needed = text_size_ + line_size + (count_ + 1) * sizeof(Entry);
+    std::unique_ptr<std::byte[]> outgrown;  // name or value may point into it
+    if (needed > capacity_) {
+        if (needed > std::numeric_limits<uint32_t>::max() / 2)
+            fail(Code::resource_exhausted, "header fields of more than 2 GiB");
+        size_t larger = std::max<size_t>(256, needed * 2);
+        std::unique_ptr<std::byte[]> block(new std::byte[larger]);
+        size_t entry_bytes = count_ * sizeof(Entry);
+        if (count_ > 0) {
+            std::memcpy(block.get(), block_.get(), text_size_);
+            std::memcpy(block.get() + larger - entry_bytes, entry_place(count_ - 1), entry_bytes);
+        }
+        outgrown = std::exchange(block_, std::move(block));
+        capacity_ = static_cast<uint32_t>(larger);
     }
-    if (entries_.capacity() == 0) entries_.reserve(8);
-    entries_.push_back(
-        {static_cast<uint32_t>(start), static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size())});
+    char* out = text() + text_size_;
+    out = std::copy(name.begin(), name.end(), out);
+    out = std::copy(separator.begin(), separator.end(), out);
+    out = std::copy(value.begin(), value.end(), out);
+    std::copy(line_end.begin(), line_end.end(), out);
+    set_entry(count_++, {text_size_, static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size())});
+    text_size_ += static_cast<uint32_t>(line_size);
 }
 
 size_t Headers::remove(std::string_view name) noexcept {
-    return std::erase_if(entries_, [&](const Entry& entry) {
-        return equals_ignoring_case(std::string_view(text_).substr(entry.start, entry.name_size), name);
-    });
+    return remove_among(count_, name);
 }
 
-void Headers::clear() noexcept {
-    text_.clear();
-    entries_.clear();
+size_t Headers::remove_among(size_t count, std::string_view name) noexcept {
+    // First all are found, and marked by an empty name; moving lines might move `name` too.
+    size_t removed = 0;
+    for (size_t i = 0; i < count; ++i) {
+        if (!equals_ignoring_case((*this)[i].name, name)) continue;
+        Entry entry = this->entry(i);
+        entry.value_size += entry.name_size;  // the line keeps its size
+        entry.name_size = 0;
+        set_entry(i, entry);
+        ++removed;
+    }
+    if (removed == 0) return 0;
+    uint32_t kept = 0;
+    uint32_t kept_bytes = 0;
+    for (size_t i = 0; i < count_; ++i) {
+        Entry entry = this->entry(i);
+        if (entry.name_size == 0) continue;
+        std::memmove(text() + kept_bytes, text() + entry.start, entry.line_size());
+        entry.start = kept_bytes;
+        kept_bytes += entry.line_size();
+        set_entry(kept++, entry);
+    }
+    count_ = kept;
+    text_size_ = kept_bytes;
+    return removed;
 }
 
 }  // namespace tandem::http

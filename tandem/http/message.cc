@@ -5,16 +5,30 @@
 namespace tandem::http {
 
 void Request::clear() {
-    method = Method::get;
+    recycle();
     method_text.clear();
     target.clear();
     path.clear();
-    query.clear();
     authority.clear();
+}
+
+void Request::recycle() {
+    method = Method::get;
+    query.clear();
     version = 11;
     headers.clear();
     body = BodyReader();
 }
+
+namespace {
+// `content_type` is a constant of ours.
+Response with_constant_type(Status status, std::string_view content_type, std::string body) {
+    Response response(status);
+    response.headers.add_trusted("Content-Type", content_type);
+    response.body = std::move(body);
+    return response;
+}
+}  // namespace
 
 Response::Response(Status status, std::string_view content_type, std::string body)
     : status(status), body(std::move(body)) {
@@ -22,16 +36,16 @@ Response::Response(Status status, std::string_view content_type, std::string bod
 }
 
 Response Response::text(std::string body, Status status) {
-    return {status, "text/plain; charset=utf-8", std::move(body)};
+    return with_constant_type(status, "text/plain; charset=utf-8", std::move(body));
 }
 Response Response::html(std::string body, Status status) {
-    return {status, "text/html; charset=utf-8", std::move(body)};
+    return with_constant_type(status, "text/html; charset=utf-8", std::move(body));
 }
 Response Response::json(std::string body, Status status) {
-    return {status, "application/json", std::move(body)};
+    return with_constant_type(status, "application/json", std::move(body));
 }
 Response Response::problem(Status status, std::string_view detail) {
-    return {status, "application/problem+json", problem_json(status, detail)};
+    return with_constant_type(status, "application/problem+json", problem_json(status, detail));
 }
 
 Response Response::redirect(std::string_view location, Status status) {

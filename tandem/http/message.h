@@ -33,6 +33,9 @@ struct Request {
 
     // Makes it the default one again and keeps the buffers.
     void clear();
+    // For a parser's next message: like clear(), but the texts that every message sets (method, target, path,
+    // authority) stay until then, since those of a connection's requests are often equal.
+    void recycle();
 };
 
 // Writes a body of unknown or large size: `response.stream = [rows](BodyWriter& out) -> Task<void> {…}`. The function

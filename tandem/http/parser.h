@@ -62,7 +62,7 @@ struct RequestFraming {
 class RequestParser {
   public:
     explicit RequestParser(const Limits& limits) : limits_(limits) {}
-    // Fills `request` (cleared by the caller before a message's first call) from the front of `input`.
+    // Fills `request` (cleared or recycled by the caller before a message's first call) from the front of `input`.
     Parsed parse(std::string_view input, Request& request);
     // After done: how the body is framed. Call reset() before the next message.
     const RequestFraming& framing() const noexcept { return framing_; }
@@ -87,6 +87,7 @@ class RequestParser {
     bool started_ = false;
     bool in_headers_ = false;
     bool absolute_form_ = false;
+    std::string good_host_;  // the last Host that was found well-formed; a connection's requests mostly have the same
 };
 
 struct ResponseHead {

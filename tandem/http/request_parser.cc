@@ -71,14 +71,15 @@ Progress RequestParser::request_line(std::string_view line, Request& request) {
         return fail(Status::bad_request, "the request line is not \"method target version\"");
     std::string_view method = line.substr(0, first);
     std::string_view version = line.substr(last + 1);
-    if (!is_token(method)) return fail(Status::bad_request, "the method is not a token");
+    request.method = parse_method(method);
+    if (request.method == Method::unknown && !is_token(method))
+        return fail(Status::bad_request, "the method is not a token");
     int number = detail::parse_version(version);
     if (number < 0) return fail(Status::bad_request, "the version is not HTTP/1.x");
     if (number / 10 != 1) return fail(Status::http_version_not_supported, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     request.version = number == 10 ? 10 : 11;
     framing_.keep_alive = request.version == 11;
-    request.method = parse_method(method);
-    request.method_text.assign(method);
+    if (request.method_text != method) request.method_text.assign(method);
     return target(line.substr(first + 1, last - first - 1), request);
 }
 
@@ -91,6 +92,7 @@ Progress RequestParser::target(std::string_view text, Request& request) {
     request.target.assign(text);
     if (request.method == Method::connect) {
         if (!is_authority(text) || !text.contains(':')) return fail(Status::bad_request, "CONNECT wants host:port");
+        request.path.clear();
         request.authority.assign(text);
         absolute_form_ = true;
         return Progress::need_more;
@@ -133,9 +135,12 @@ Progress RequestParser::finish(Request& request) {
     if (!fields.collect(request.headers)) return fail(Status::bad_request, fields.problem);
     if (fields.host_count > 1 || (fields.host_count == 0 && request.version == 11))
         return fail(Status::bad_request, "there must be exactly one Host");
-    if (fields.host_count == 1 && !is_authority(fields.host)) return fail(Status::bad_request, "Host is malformed");
+    if (fields.host_count == 1 && (good_host_.empty() || fields.host != good_host_)) {
+        if (!is_authority(fields.host)) return fail(Status::bad_request, "Host is malformed");
+        good_host_.assign(fields.host);
+    }
     if (!absolute_form_) {
-        request.authority.assign(fields.host);
+        if (request.authority != fields.host) request.authority.assign(fields.host);
     } else if (request.authority != fields.host) {
         request.headers.set("Host", request.authority);
     }

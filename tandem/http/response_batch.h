@@ -20,10 +20,22 @@ struct ResponseFraming {
     int version = 11;  // the request's
 };
 
+// What a handler's own fields say about framing and the connection, gathered in one pass.
+struct OwnFields {
+    explicit OwnFields(const Headers& headers) noexcept;
+
+    std::optional<uint64_t> length;  // a Content-Length that is a number
+    bool close = false;              // "Connection: close"
+    bool dated = false;
+    bool upgrade = false;
+    bool framing = false;  // some field is the connection's business and is left out
+};
+
 class ResponseBatch {
   public:
     // `date_line` is a whole "Date: …\r\n".
-    void append_head(const Response& response, const ResponseFraming& framing, std::string_view date_line);
+    void append_head(const Response& response, const OwnFields& own, const ResponseFraming& framing,
+                     std::string_view date_line);
     void append(std::string_view bytes) { text_.append(bytes); }
     // Without a copy; the string lives in the batch.
     void append_large(std::string content) { large_.push_back({text_.size(), std::move(content), {}}); }

@@ -1,5 +1,6 @@
 #include "tandem/web/app.h"
 
+#include <algorithm>
 #include <ranges>
 
 #include "tandem/async/time.h"
@@ -51,6 +52,15 @@ void rethrow_when_cancelled(const std::exception_ptr& error) {
 
 }  // namespace
 
+// Most requests have no hooks of a kind: no coroutine is begun for them.
+template <typename Hook>
+bool App::any_hook(std::vector<Hook> detail::Hooks::* kind, const Exchange& exchange) const noexcept {
+    if (!(contents_->hooks.*kind).empty()) return true;
+    return exchange.route && std::ranges::any_of(exchange.route->scopes, [kind](const detail::Contents* scope) {
+               return !(scope->hooks.*kind).empty();
+           });
+}
+
 void App::begin(Exchange& exchange, http::Request& request) {
     if (!started_.load(std::memory_order_relaxed)) started_.store(true);
     exchange.state.app = this;
@@ -66,11 +76,12 @@ Task<Response> App::handle(http::Request& request) {
     context.set(detail::state_key, &exchange.state);
     std::optional<Response> response;
     try {
-        response = co_await async::with_context(context, respond(exchange));
+        response.emplace(co_await respond(exchange).in_place_under(context));
     } catch (...) {
         exchange.unhandled = std::current_exception();
     }
-    co_await async::with_context(context, async::shielded(teardown(exchange)));
+    if (any_hook(&detail::Hooks::teardown_request, exchange) || !teardown_app_.empty())
+        co_await async::shielded(teardown(exchange)).under(context);
     if (!response) std::rethrow_exception(exchange.unhandled);
     co_return std::move(*response);
 }
@@ -87,17 +98,14 @@ void App::find_route(Exchange& exchange) {
     exchange.route = &route;
     request.matched_ = {&route.rule, &route.endpoint, &route.blueprint};
     if (exchange.answers_options) return;
-    ParsedRule parsed = parse_rule(route.rule);
-    size_t value = 0;
-    for (size_t i = 0; i < parsed.size; ++i)
-        if (parsed.parts[i].is_variable())
-            request.path_args_.emplace_back(parsed.parts[i].name, exchange.match.values.values[value++]);
+    for (size_t i = 0; i < route.variables.size(); ++i)
+        request.path_args_.emplace_back(route.variables[i], exchange.match.values.values[i]);
 }
 
 Task<Response> App::respond(Exchange& exchange) {
     std::exception_ptr error;
     try {
-        co_return co_await dispatch(exchange);
+        co_return co_await dispatch(exchange).in_place();
     } catch (...) {
         error = std::current_exception();
     }
@@ -116,7 +124,12 @@ Task<Response> App::dispatch(Exchange& exchange) {
     std::optional<Response> response;
     std::exception_ptr error;
     try {
-        response = co_await before_and_view(exchange);
+        if (any_hook(&detail::Hooks::before_request, exchange)) response = co_await before(exchange);
+        if (!response) response = answer_without_view(exchange);
+        if (!response) {
+            const ViewFunction& view = exchange.route->record->view;
+            response.emplace(co_await view(*exchange.state.request, exchange.match.values.span()).in_place());
+        }
     } catch (...) {
         error = std::current_exception();
     }
@@ -124,26 +137,32 @@ Task<Response> App::dispatch(Exchange& exchange) {
         rethrow_when_cancelled(error);
         response = co_await handle_error(exchange, error);
     }
-    co_await after(exchange, *response);
+    if (!exchange.state.after_this_request.empty() || any_hook(&detail::Hooks::after_request, exchange))
+        co_await after(exchange, *response);
     co_return std::move(*response);
 }
 
-Task<Response> App::before_and_view(Exchange& exchange) {
+Task<std::optional<Response>> App::before(Exchange& exchange) {
     const Route* route = exchange.route;
-    Request& request = *exchange.state.request;
     for (const BeforeHook* hook :
          gather(&detail::Hooks::before_request, *contents_, route ? &route->scopes : nullptr)) {
         std::optional<Response> response = co_await (*hook)();
         if (response) co_return std::move(*response);
     }
+    co_return std::nullopt;
+}
+
+// nullopt when the view is to be called.
+std::optional<Response> App::answer_without_view(const Exchange& exchange) const {
+    Request& request = *exchange.state.request;
     if (request.method() == http::Method::unknown)
         throw StatusError(Status::not_implemented, fmt::format("method {} is not known", request.raw().method_text));
     if (exchange.answers_options || (request.path() == "*" && request.method() == http::Method::options))
-        co_return automatic_options(exchange);
+        return automatic_options(exchange);
     if (!base::valid_utf8(request.path())) throw StatusError(Status::bad_request, "the path is not UTF-8");
     switch (exchange.match.outcome) {
         case detail::Match::Outcome::found:
-            break;
+            return std::nullopt;
         case detail::Match::Outcome::not_found:
             throw StatusError(Status::not_found);
         case detail::Match::Outcome::other_method: {
@@ -154,10 +173,10 @@ Task<Response> App::before_and_view(Exchange& exchange) {
         case detail::Match::Outcome::needs_slash: {
             std::string location = http::percent_encode(request.path(), true) + "/";
             if (!request.query().empty()) location.append("?").append(request.query());
-            co_return Response::redirect(location, Status::permanent_redirect);
+            return Response::redirect(location, Status::permanent_redirect);
         }
     }
-    co_return co_await route->record->view(request, exchange.match.values.span());
+    return std::nullopt;
 }
 
 Response App::automatic_options(const Exchange& exchange) const {
@@ -249,11 +268,11 @@ Task<void> App::in_context(std::function<Task<void>()> work) {
     async::Context context(async::Context::current());
     context.set(detail::state_key, &exchange.state);
     try {
-        co_await async::with_context(context, work());
+        co_await work().under(context);
     } catch (...) {
         exchange.unhandled = std::current_exception();
     }
-    co_await async::with_context(context, async::shielded(teardown(exchange)));
+    co_await async::shielded(teardown(exchange)).under(context);
     if (exchange.unhandled) std::rethrow_exception(exchange.unhandled);
 }
 

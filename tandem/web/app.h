@@ -82,11 +82,14 @@ class App : public Scaffold {
     void find_route(Exchange& exchange);
     Task<Response> respond(Exchange& exchange);
     Task<Response> dispatch(Exchange& exchange);
-    Task<Response> before_and_view(Exchange& exchange);
+    Task<std::optional<Response>> before(Exchange& exchange);
+    std::optional<Response> answer_without_view(const Exchange& exchange) const;
     Task<Response> handle_error(Exchange& exchange, std::exception_ptr error);
     Task<Response> handle_unhandled(Exchange& exchange, std::exception_ptr error);
     Task<void> after(Exchange& exchange, Response& response);
     Task<void> teardown(Exchange& exchange);
+    template <typename Hook>
+    bool any_hook(std::vector<Hook> detail::Hooks::* kind, const Exchange& exchange) const noexcept;
     Response automatic_options(const Exchange& exchange) const;
     // The innermost blueprint's first.
     const ErrorHandler* handler_of_status(const Exchange& exchange, Status status) const;

@@ -21,8 +21,11 @@ void App::add(detail::RouteRecord record) {
 void App::add_route(const detail::RouteRecord& record, const std::string& prefix, const std::string& blueprint,
                     const std::vector<const detail::Contents*>& scopes) {
     std::string endpoint = blueprint.empty() ? record.endpoint : blueprint + "." + record.endpoint;
-    routes_.push_back({prefix + record.rule, std::move(endpoint), blueprint, &record, scopes});
+    routes_.push_back({prefix + record.rule, std::move(endpoint), blueprint, &record, scopes, {}});
     try {
+        ParsedRule parsed = parse_rule(routes_.back().rule);
+        for (size_t i = 0; i < parsed.size; ++i)
+            if (parsed.parts[i].is_variable()) routes_.back().variables.emplace_back(parsed.parts[i].name);
         router_.add(routes_.back().rule, record.methods, routes_.size() - 1, record.parameters);
     } catch (...) {
         routes_.pop_back();

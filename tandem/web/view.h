@@ -111,7 +111,13 @@ Task<Response> call_view(View& view, Request& request, std::span<const std::stri
     };
     constexpr size_t count = std::tuple_size_v<typename List::Values>;
     auto bound = [&] { return call(static_cast<List::Values*>(nullptr), std::make_index_sequence<count>()); };
-    co_return to_response(co_await finish_call(bound));
+    if constexpr (TaskTraits<std::invoke_result_t<decltype(bound)&>>::is_task) {
+        co_return to_response(co_await bound().in_place());
+    } else if constexpr (std::same_as<std::invoke_result_t<decltype(bound)&>, Response>) {
+        co_return bound();
+    } else {
+        co_return to_response(bound());
+    }
 }
 
 template <typename View>

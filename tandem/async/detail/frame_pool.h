@@ -37,7 +37,10 @@ class FramePool {
     static void release(void* frame, [[maybe_unused]] size_t size) noexcept {
 #ifndef TANDEM_PLAIN_FRAMES
         const size_t size_class = (size - 1) / granularity;
-        if (size_class < classes && free_[size_class].count < frames_per_class && cleaner_.alive()) {
+        if (size_class < classes && free_[size_class].count < frames_per_class && !ended_) {
+            // The first frame of a list makes sure that the thread's end finds it; touching a thread_local with a
+            // destructor costs a call, so the others do without.
+            if (!free_[size_class].first) cleaner_.arm();
             free_[size_class].first = new (frame) Node{free_[size_class].first};
             ++free_[size_class].count;
             return;
@@ -60,7 +63,7 @@ class FramePool {
     };
     // Gives the lists back at the thread's end; frames freed after that are plain again.
     struct Cleaner {
-        bool alive() const noexcept { return !ended_; }
+        void arm() const noexcept {}
         ~Cleaner() {
             for (List& list : free_) {
                 while (Node* node = list.first) {

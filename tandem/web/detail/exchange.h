@@ -13,6 +13,7 @@ struct App::Route {
     std::string blueprint;
     const detail::RouteRecord* record;
     std::vector<const detail::Contents*> scopes;  // blueprints, outermost first, without the app
+    std::vector<std::string> variables;           // names of the rule's
 };
 
 struct App::Exchange {
