@@ -19,7 +19,7 @@ class Connection;
 struct ServerState {
     ServerState(Handler handler, ServerOptions options)
         : handler(std::move(handler)),
-          options(std::move(options)),
+          options(options),
           loop(async::Loop::current()),
           trace_ids(this->options.random->next()),
           date(loop.clock()) {}

@@ -18,7 +18,7 @@ constexpr auto accept_pause = std::chrono::milliseconds(50);
 
 struct Server::Impl final : async::Timer {
     Impl(Handler handler, ServerOptions options)
-        : Timer(&Impl::on_tick), state(std::move(handler), std::move(options)), slots(state.options.max_connections) {}
+        : Timer(&Impl::on_tick), state(std::move(handler), options), slots(state.options.max_connections) {}
     ~Impl() {
         TANDEM_ASSERT(!first && listeners.empty(), "a Server died while it served");
         state.loop.disarm(*this);
@@ -38,7 +38,7 @@ struct Server::Impl final : async::Timer {
 };
 
 Server::Server(Handler handler, ServerOptions options)
-    : impl_(std::make_unique<Impl>(std::move(handler), std::move(options))) {}
+    : impl_(std::make_unique<Impl>(std::move(handler), options)) {}
 Server::~Server() = default;
 
 bool Server::draining() const noexcept {
