@@ -206,6 +206,13 @@ CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
     KEY (update_time),
     UNIQUE KEY (gid, branch_id, op, barrier_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE IF NOT EXISTS dtm_barrier.tandem_xa_branch (
+    gid varchar(64) NOT NULL,
+    branch_id varchar(64) NOT NULL,
+    connection_id bigint unsigned NOT NULL COMMENT 'that began the branch',
+    begun_at bigint NOT NULL COMMENT 'seconds since 1970',
+    PRIMARY KEY (gid, branch_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 )";
 }
 

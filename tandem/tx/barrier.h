@@ -79,7 +79,7 @@ class Barrier {
 
 // The barrier's table: dtm_barrier.barrier on MariaDB and MySQL, barrier in SQLite.
 std::string_view barrier_table(db::Dialect dialect) noexcept;
-// The statements that make it where it is missing.
+// The statements that make it where it is missing, and on MariaDB and MySQL the record of XA branches beside it.
 std::string barrier_schema(db::Dialect dialect);
 async::Task<void> install_barrier(db::Database& database);
 
