@@ -122,6 +122,7 @@ class Check:
         self.killed = collections.Counter()
         self.requests = 0
         self.failure = None
+        self.done = threading.Event()
         self.started = time.monotonic()
         self.orders = [self._random_order(number) for number in range(options.orders)]
         # When each kill is due, as a number of answered orders.
@@ -164,22 +165,25 @@ class Check:
             service.wait_ready()
         self.say(f"node, stock, wallet and shop are up; seed {self.options.seed}, "
                  f"database {'MariaDB' if self.options.database else 'SQLite'}, modes {', '.join(self.options.mode)}")
-        threads = [threading.Thread(target=self._guarded, args=(work,), daemon=True)
-                   for work in [self._killer] + [self._customer] * self.options.clients]
-        for thread in threads:
-            thread.start()
-        last_said = time.monotonic()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.1)
-                if time.monotonic() - last_said > PROGRESS_PERIOD_S:
-                    last_said = time.monotonic()
-                    self.say(self._progress())
+        customers = [threading.Thread(target=self._guarded, args=(self._customer,), daemon=True)
+                     for _ in range(self.options.clients)]
+        for customer in customers:
+            customer.start()
+        threading.Thread(target=self._report, daemon=True).start()
+        # In this thread: the kernel ends a process when the thread that started it ends (PR_SET_PDEATHSIG).
+        self._guarded(self._killer)
+        for customer in customers:
+            customer.join()
+        self.done.set()
         if self.failure:
             raise self.failure
         self.say(self._progress())
         self._wait_settled()
         self._compare()
+
+    def _report(self):
+        while not self.done.wait(PROGRESS_PERIOD_S):
+            self.say(self._progress())
 
     def _progress(self):
         with self.lock:
