@@ -35,9 +35,9 @@ PROGRESS_PERIOD_S = 5
 EVIDENCE_ORDERS_MAX = 20
 LEDGER_PAGE = 1000
 
-# The darjeeling and the rich accounts never run out; the golden cups, and the money of carla and dora, soon do.
-ITEMS = ("darjeeling", "darjeeling", "espresso", "espresso", "teapot", "gold-cup")
-ACCOUNTS = ("anna", "anna", "ben", "ben", "carla", "dora")
+# The golden cups soon run out, and so does the money of carla and dora: those orders have to be refused.
+ITEMS = ("darjeeling", "espresso", "teapot") * 3 + ("gold-cup",)
+ACCOUNTS = ("anna", "ben") * 4 + ("carla", "dora")
 VICTIMS = ("node", "stock", "wallet")
 
 Order = collections.namedtuple("Order", "id item quantity account mode")

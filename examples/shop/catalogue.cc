@@ -10,11 +10,11 @@ namespace shop {
 
 namespace {
 
-// Enough of the first two for many orders; the others run out, so that refusals can be seen.
+// Enough for many orders; the golden cups, and carla's and dora's money, run out, so that refusals can be seen.
 constexpr std::array all_goods = {
     Good{"darjeeling", "Darjeeling", "First flush, 100 g", 650, 100'000},
     Good{"espresso", "Espresso beans", "Roasted on Monday, 250 g", 980, 100'000},
-    Good{"teapot", "Teapot", "Cast iron, 1.2 l", 3'900, 120},
+    Good{"teapot", "Teapot", "Cast iron, 1.2 l", 3'900, 100'000},
     Good{"gold-cup", "Golden cup", "The last three of their kind", 48'000, 3},
 };
 constexpr std::array all_accounts = {

@@ -14,6 +14,14 @@ namespace {
 constexpr int64_t pieces_max = 3;
 constexpr base::Duration ask_again_after = 100ms;
 
+// Rather one of the first, of which there is enough, than one of the last.
+template <typename T>
+const T& pick(std::span<const T> choices) {
+    base::Random& random = base::Random::real();
+    const int64_t last = std::ssize(choices) - 1;
+    return choices[static_cast<size_t>(std::min({random.between(0, last), random.between(0, last)}))];
+}
+
 std::string summary(const ChaosProgress& progress, const Verdict& verdict) {
     if (verdict.good()) {
         return fmt::format("{} orders, {} kills, 0 lost, 0 doubled: stock and money add up", progress.orders,
@@ -50,13 +58,12 @@ void Chaos::show() {
 }
 
 Order Chaos::random_order(tx::Mode mode) {
-    base::Random& random = base::Random::real();
-    const Good& good = goods()[static_cast<size_t>(random.between(0, std::ssize(goods()) - 1))];
-    const Account& account = accounts()[static_cast<size_t>(random.between(0, std::ssize(accounts()) - 1))];
+    const Good& good = pick(goods());
+    const Account& account = pick(accounts());
     Order order;
     order.id = node_.new_gid();
     order.item = good.id;
-    order.quantity = random.between(1, pieces_max);
+    order.quantity = base::Random::real().between(1, pieces_max);
     order.account = account.id;
     order.amount = good.price * order.quantity;
     order.mode = mode;

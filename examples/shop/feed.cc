@@ -189,13 +189,17 @@ Task<void> Feed::send_changes(std::shared_ptr<Listener> listener, web::EventStre
         listener->news.reset();
         const std::set<std::string> ids = std::exchange(listener->changed, {});
         for (const std::string& id : ids) {
-            if (const auto card = cards_.find(id); card != cards_.end()) {
-                const std::string html = card_html(card->second);
-                co_await events.send({.event = "order", .data = html});
-            } else if (const auto panel = panels_.find(id); panel != panels_.end()) {
-                const std::string html = panel->second;
-                co_await events.send({.event = "panel", .data = html});
-            }
+            const auto panel = panels_.find(id);
+            if (panel == panels_.end()) continue;
+            const std::string html = panel->second;
+            co_await events.send({.event = "panel", .data = html});
+        }
+        const std::deque<std::string> oldest_first = order_of_cards_;
+        for (const std::string& id : oldest_first) {
+            const auto card = cards_.find(id);
+            if (card == cards_.end() || !ids.contains(id)) continue;
+            const std::string html = card_html(card->second);
+            co_await events.send({.event = "order", .data = html});
         }
     }
 }
