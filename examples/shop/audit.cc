@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 constexpr int64_t page_size = 1000;
 constexpr base::Duration pause = 100ms;
+constexpr base::Duration patience = 15s;
 constexpr int sum_attempts = 20;
 }  // namespace
 
@@ -29,6 +30,21 @@ Task<json::object> Audit::get(std::string url) {
         fail(Code::unavailable, "a service answered {}", response.status);
     }
     co_return std::move(answer.get_object());
+}
+
+// The service may just be starting again.
+Task<json::object> Audit::get_patiently(std::string url) {
+    const base::TimePoint deadline = async::Loop::current().now() + patience;
+    for (;;) {
+        std::optional<Error> error;
+        try {
+            co_return co_await get(url);
+        } catch (const Error& failed) {
+            error = failed;
+        }
+        if (async::Loop::current().now() > deadline) throw *error;
+        co_await async::sleep(pause);
+    }
 }
 
 Task<Holdings> Audit::holdings(std::string service_url) {
@@ -64,7 +80,7 @@ Task<Audit::Effects> Audit::effects(std::string service_url) {
     int64_t after = 0;
     for (;;) {
         const json::object page =
-            co_await get(fmt::format("{}/ledger?after={}&limit={}", service_url, after, page_size));
+            co_await get_patiently(fmt::format("{}/ledger?after={}&limit={}", service_url, after, page_size));
         const json::array& rows = page.at("rows").as_array();
         for (const json::value& row : rows) {
             after = row.at("id").to_number<int64_t>();

@@ -48,6 +48,7 @@ class Audit {
 
   private:
     Task<boost::json::object> get(std::string url);
+    Task<boost::json::object> get_patiently(std::string url);
     Task<Holdings> holdings(std::string service_url);
     // What is gone for good for each order, and what is still held for it.
     struct Effect {

@@ -30,7 +30,9 @@ std::span<const Account> accounts() noexcept;
 const Good* find_good(std::string_view id) noexcept;
 const Account* find_account(std::string_view id) noexcept;
 
-// "12.50".
+// "1,200".
+std::string grouped(int64_t number);
+// "1,212.50".
 std::string money(int64_t cents);
 
 }  // namespace shop

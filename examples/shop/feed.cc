@@ -19,7 +19,7 @@ constexpr size_t steps_max = 40;
 constexpr size_t listeners_max = 64;
 constexpr size_t event_bytes_max = 1024 * 1024;
 constexpr base::Duration gather_for = 40ms;  // many changes of one order become one event
-constexpr base::Duration come_back_after = 200ms;
+constexpr base::Duration come_back_after = 50ms;
 constexpr base::Duration follow_at_most = 10min;
 
 std::string text(const json::object& object, std::string_view name) {

@@ -10,7 +10,7 @@ using web::escape_html;
 namespace {
 
 std::string good_html(const Good& good) {
-    return fmt::format(R"(<label class="good"><input type="radio" name="item" value="{0}"{4}>
+    return fmt::format(R"(<label class="item"><input type="radio" name="item" value="{0}"{4}>
 <span class="picture {0}" aria-hidden="true"></span><span class="name">{1}</span><span class="about">{2}</span>
 <span class="price">{3}</span></label>)",
                        escape_html(good.id), escape_html(good.name), escape_html(good.description), money(good.price),
@@ -74,7 +74,7 @@ std::string holdings_html(std::string_view title, const Holdings& have, std::str
 }
 
 std::string pieces(int64_t count) {
-    return fmt::format("{}", count);
+    return grouped(count);
 }
 
 // What the node wrote about a refusal, down to its last words.

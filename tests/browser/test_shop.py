@@ -44,7 +44,7 @@ def picture(page, name):
 
 
 def order(page, item, mode="tcc", account="anna", quantity=2):
-    page.locator(f".good:has(input[value={item}])").click()
+    page.locator(f".item:has(input[value={item}])").click()
     page.locator(f".mode:has(input[value={mode}])").click()
     page.locator("select[name=account]").select_option(account)
     page.locator("input[name=quantity]").fill(str(quantity))
@@ -64,6 +64,7 @@ def test_an_order_is_followed_live(page, mode, steps):
     expect(page.locator("#told")).to_contain_text("Ordered")
     for step in steps:
         expect(card.locator(".steps")).to_contain_text(re.compile(re.escape(step).replace(r"\ ", r"\s+")))
+    expect(page.locator(".counts")).to_contain_text("1 succeeded")
     expect(page.locator(".sum.good")).to_have_count(2)
     picture(page, f"order-{mode}")
 
