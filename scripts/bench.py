@@ -1,8 +1,10 @@
 """The benchmarks, each beside its peer or limit in the same run: `./test bench`, or after it
-`python3 scripts/bench.py [http] [idle] [micro]`. Python's standard library only.
+`python3 scripts/bench.py [http] [idle] [sagas] [recover] [micro]`. Python's standard library only.
 
     http    CPU time a request costs: a bare epoll loop, nginx, Tandem; keep-alive and pipelined
     idle    memory that 10,000 idle keep-alive connections cost the same servers
+    sagas   durable two-branch sagas per second, beside what the disk can sync
+    recover 100,000 unfinished transactions after kill -9: how soon they are driven again
     micro   every *_bench program of the modules
 """
 
@@ -177,9 +179,11 @@ def http_peers(directory):
     peers.append(Peer("epoll loop", [BIN / "epoll_baseline", baseline_port], baseline_port))
     peers.append(Peer("nginx return 200", [nginx, "-p", directory, "-c", configuration, "-e", "stderr"], port))
     if (BIN / "hello").exists():
-        # The smallest view on Tandem's web layer; takes its port as the epoll loop does.
+        # The smallest servers on Tandem's HTTP and web layers; they take their port as the epoll loop does.
         port = free_port()
-        peers.append(Peer("tandem hello", [BIN / "hello", port], port))
+        peers.append(Peer("tandem http", [BIN / "hello", port], port))
+        port = free_port()
+        peers.append(Peer("tandem web", [BIN / "hello", port, "web"], port))
     if (BIN / "tandem").exists():
         port = free_port()
         peers.append(Peer("tandem GET /healthz", [BIN / "tandem", "serve", "--data", directory / "data", "--listen",
@@ -250,6 +254,111 @@ def idle():
     table(["server", "MB before", "MB with them", "kB/connection"], rows)
 
 
+def metric(port, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
+    sys.exit(f"bench: /metrics has no {name}")
+
+
+def syncs_per_s(directory):
+    """The limit: how often this disk takes a 4 KiB write and fdatasync, one after the other."""
+    with open(directory / "sync", "wb", buffering=0) as file:
+        file.write(b"x" * 4096 * 256)
+        os.fsync(file.fileno())
+        count, start = 500, time.monotonic()
+        for i in range(count):
+            os.pwrite(file.fileno(), b"y" * 4096, i % 256 * 4096)
+            os.fdatasync(file.fileno())
+        return count / (time.monotonic() - start)
+
+
+def saga_load(port, *arguments):
+    told = subprocess.run([BIN / "saga_load", "--url", f"http://127.0.0.1:{port}", *map(str, arguments)],
+                          capture_output=True, text=True)
+    if told.returncode != 0:
+        sys.exit(f"bench: saga_load: {told.stderr.strip()}")
+    return json.loads(told.stdout)
+
+
+@contextlib.contextmanager
+def node(directory, port, *settings):
+    """A node on both cores; gives its process."""
+    command = [BIN / "tandem", "serve", "--data", directory / "data", "--listen", f"127.0.0.1:{port}"]
+    for setting in settings:
+        command += ["--set", setting]
+    with open(directory / "node.log", "ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(what, condition, limit_s=120):
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: {what} did not come within {limit_s} s")
+        time.sleep(0.01)
+
+
+def sagas():
+    counts = {1: 1000, 16: 8000, 256: 20_000}
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-", dir=ROOT / "build") as name:
+        directory, port = pathlib.Path(name), free_port()
+        with node(directory, port):
+            wait_for("the node", lambda: answers(f"http://127.0.0.1:{port}/readyz"))
+            saga_load(port, "--clients", 16, "--sagas", 2000)
+            limits, samples = [], {clients: [] for clients in counts}
+            for _ in range(ROUNDS):
+                limits.append(syncs_per_s(directory))
+                for clients, count in counts.items():
+                    before, start = metric(port, "tandem_store_commits"), time.monotonic()
+                    seen = saga_load(port, "--clients", clients, "--sagas", count)
+                    seen["syncs_per_s"] = (metric(port, "tandem_store_commits") - before) / (time.monotonic() - start)
+                    samples[clients].append(seen)
+    middle = {clients: {key: statistics.median(s[key] for s in of) for key in of[0]} for clients, of in samples.items()}
+    print(f"Durable sagas of two branches with nothing to call, submitted and waited for over HTTP; medians of {ROUNDS} "
+          f"rounds.\nThe disk syncs {statistics.median(limits):,.0f} times a second when that is all it does.")
+    table(["clients", "sagas/s", "commits/s", "p50 ms", "p99 ms"],
+          [[str(clients), f"{m['per_s']:,.0f}", f"{m['syncs_per_s']:,.0f}", f"{m['p50_us'] / 1000:.2f}",
+            f"{m['p99_us'] / 1000:.2f}"] for clients, m in middle.items()])
+
+
+UNFINISHED = 100_000
+
+
+def recover():
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-", dir=ROOT / "build") as name:
+        directory, port, branch_port = pathlib.Path(name), free_port(), free_port()
+        url = f"http://127.0.0.1:{port}"
+        with node(directory, port, "branches.retry_interval=10m", "branches.retry_interval_max=10m"):
+            wait_for("the node", lambda: answers(url + "/readyz"))
+            # Nobody listens on the branches' port yet: every transaction stays unfinished.
+            saga_load(port, "--clients", 64, "--sagas", UNFINISHED, "--no-wait", "--action",
+                      f"http://127.0.0.1:{branch_port}/")
+            wait_for("the first attempts", lambda: metric(port, "tandem_transactions_driving") == 0)
+            for _ in range(UNFINISHED // 10_000):  # due now, all of them
+                urllib.request.urlopen(f"{url}/api/dtmsvr/resetCronTime?timeout=0&limit=10000", timeout=60).read()
+        branch = Peer("branch", [BIN / "hello", branch_port], branch_port)
+        with running(branch):
+            start = time.monotonic()
+            with node(directory, port) as process:
+                wait_for("readiness", lambda: answers(url + "/readyz"))
+                ready = time.monotonic() - start
+                wait_for("the first call", lambda: metric(port, "tandem_branch_calls") > 0)
+                first_call = time.monotonic() - start
+                wait_for("the end", lambda: metric(port, "tandem_transactions_succeeded") >= UNFINISHED, 600)
+                finished = time.monotonic() - start
+                memory = resident_mb(process.pid)
+    print(f"{UNFINISHED:,} unfinished sagas of two branches after kill -9, from the start of the process")
+    table(["", "s"], [["ready", f"{ready:.2f}"], ["first branch called", f"{first_call:.2f}"],
+                      ["all finished", f"{finished:.1f}"], ["resident at the end (MB)", f"{memory:.0f}"]])
+
+
 def micro():
     for program in sorted(BIN.glob("*_bench")):
         print(program.name, flush=True)
@@ -257,7 +366,7 @@ def micro():
             sys.exit(f"bench: {program.name} failed")
 
 
-SECTIONS = {"http": http, "idle": idle, "micro": micro}
+SECTIONS = {"http": http, "idle": idle, "sagas": sagas, "recover": recover, "micro": micro}
 
 
 def main():

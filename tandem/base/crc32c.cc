@@ -20,7 +20,7 @@ consteval uint32_t x_to_the(unsigned exponent) {
 
 // The register `crc` after `bytes` more zero bytes. Reflection shifts the product by one and the reducing crc32 of 64
 // bits multiplies by x^32: hence the 33.
-template <unsigned bytes>
+template <size_t bytes>
 uint32_t move_past(uint32_t crc) noexcept {
     constexpr uint32_t factor = x_to_the(8 * bytes - 33);
     const __m128i product =
@@ -29,7 +29,7 @@ uint32_t move_past(uint32_t crc) noexcept {
 }
 
 // Consumes as many blocks of three lanes as there are.
-template <unsigned lane>
+template <size_t lane>
 uint32_t three_lanes(uint32_t crc, Bytes& bytes) noexcept {
     while (bytes.size() >= 3 * lane) {
         const std::byte* at = bytes.data();

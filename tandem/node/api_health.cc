@@ -18,31 +18,37 @@ Task<Response> metrics_text() {
     co_return Response(Status::ok, "text/plain; version=0.0.4; charset=utf-8", metrics::Registry::global().text());
 }
 
+// On the coordinator's loop, whose counters it reads.
+Task<Response> metrics(const ApiContext& api) {
+    co_return co_await async::on_loop(api.home, metrics_text());
+}
+
+// What stands in the way of being ready; empty: nothing.
+Task<std::string> not_ready_because(tx::Coordinator& coordinator) {
+    if (!coordinator.driving()) co_return "recovery has not begun to drive yet";
+    try {
+        co_await coordinator.store().check();
+    } catch (const Error& error) {
+        co_return fmt::format("the transaction store does not answer: {}", error.what());
+    }
+    co_return "";
+}
+
+Task<Response> ready(const ApiContext& api) {
+    const std::string obstacle = co_await async::on_loop(api.home, not_ready_because(api.coordinator));
+    if (obstacle.empty()) co_return Response::text("ready\n");
+    Response response = Response::text(obstacle + "\n", Status::service_unavailable);
+    response.headers.set("Retry-After", "1");
+    co_return response;
+}
+
 }  // namespace
 
 void add_health(web::App& app, const ApiContext& api) {
     app.get("/healthz", [] { return Response::text("ok\n"); });
-    // Ready once recovery is driving and the store answers.
-    app.get("/readyz", [api]() -> Task<Response> {
-        const auto check = [](tx::Coordinator* coordinator) -> Task<std::string> {
-            if (!coordinator->driving()) co_return "recovery has not begun to drive yet";
-            try {
-                co_await coordinator->store().check();
-            } catch (const Error& error) {
-                co_return fmt::format("the transaction store does not answer: {}", error.what());
-            }
-            co_return "";
-        };
-        const std::string wrong = co_await async::on_loop(api.home, check(&api.coordinator));
-        if (wrong.empty()) co_return Response::text("ready\n");
-        Response response = Response::text(wrong + "\n", Status::service_unavailable);
-        response.headers.set("Retry-After", "1");
-        co_return response;
-    });
-    // On the coordinator's loop, whose counters it reads.
-    const auto metrics = [api]() -> Task<Response> { co_return co_await async::on_loop(api.home, metrics_text()); };
-    app.get("/metrics", metrics);
-    app.get("/api/metrics", metrics);
+    app.get("/readyz", [api] { return ready(api); });
+    app.get("/metrics", [api] { return metrics(api); });
+    app.get("/api/metrics", [api] { return metrics(api); });
 }
 
 void require_token(web::App& app, const std::string& token) {

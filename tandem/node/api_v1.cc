@@ -175,6 +175,16 @@ Task<Response> decide(const ApiContext& api, std::string gid) {
         co_await api.at_home(coordinator.force(std::move(gid), *tx::status_from(outcome), std::move(reason))));
 }
 
+Task<Response> retry(const ApiContext& api, std::string gid) {
+    co_return show(co_await api.at_home(api.coordinator.retry_now(std::move(gid))));
+}
+
+Response new_gid(const ApiContext& api) {
+    json::object document;
+    document["gid"] = api.coordinator.new_gid();
+    return Response::json(json::serialize(document), Status::created);
+}
+
 }  // namespace
 
 void ApiContext::refuse(const Error& error) {
@@ -199,20 +209,8 @@ void add_v1(web::App& app, const ApiContext& api) {
     app.post("/v1/transactions/<gid>/abort", [api](std::string gid) { return abort(api, std::move(gid)); }, "v1.abort");
     app.post(
         "/v1/transactions/<gid>/decision", [api](std::string gid) { return decide(api, std::move(gid)); }, "v1.decide");
-    app.post(
-        "/v1/transactions/<gid>/retry",
-        [api](std::string gid) -> Task<Response> {
-            co_return show(co_await api.at_home(api.coordinator.retry_now(std::move(gid))));
-        },
-        "v1.retry");
-    app.post(
-        "/v1/gids",
-        [api]() -> Task<Response> {
-            json::object document;
-            document["gid"] = api.coordinator.new_gid();
-            co_return Response::json(json::serialize(document), Status::created);
-        },
-        "v1.new_gid");
+    app.post("/v1/transactions/<gid>/retry", [api](std::string gid) { return retry(api, std::move(gid)); }, "v1.retry");
+    app.post("/v1/gids", [api] { return new_gid(api); }, "v1.new_gid");
 }
 
 }  // namespace tandem::node

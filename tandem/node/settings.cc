@@ -9,8 +9,9 @@ using base::Duration;
 using namespace std::chrono_literals;
 using namespace base::literals;
 
-base::Schema settings_schema() {
-    base::Schema schema;
+namespace {
+
+void add_server(base::Schema& schema) {
     schema.add(
         {.name = "server.listen", .default_value = "127.0.0.1:7070", .help = "Address and port of the HTTP API"});
     schema.add(
@@ -34,6 +35,9 @@ base::Schema settings_schema() {
                 .least = int64_t{1},
                 .most = int64_t{1'000'000},
                 .help = "Connections open at a time, for each loop"});
+}
+
+void add_store(base::Schema& schema) {
     schema.add({.name = "store.url",
                 .default_value = "",
                 .secret = true,
@@ -53,6 +57,9 @@ base::Schema settings_schema() {
                 .least = int64_t{1},
                 .most = int64_t{10'000'000},
                 .help = "Transitions waiting to be written; beyond it requests get 503"});
+}
+
+void add_branches(base::Schema& schema) {
     schema.add({.name = "branches.allow",
                 .default_value = tx::AllowedUrls::loopback(),
                 .help = "URLs that branches may have: \"scheme://host[:port][/path]\", \"http://*.internal\", \"*\""});
@@ -81,6 +88,9 @@ base::Schema settings_schema() {
                 .least = int64_t{1},
                 .most = int64_t{100'000},
                 .help = "Calls to one host and port at a time"});
+}
+
+void add_coordinator(base::Schema& schema) {
     schema.add({.name = "coordinator.node_id",
                 .default_value = "",
                 .help = "Name among the nodes that share a store; empty: made once and kept in the data directory"});
@@ -98,6 +108,9 @@ base::Schema settings_schema() {
                 .default_value = Duration(168h),
                 .least = Duration(1s),
                 .help = "How long finished transactions are kept"});
+}
+
+void add_alerts_and_log(base::Schema& schema) {
     schema.add({.name = "alerts.after",
                 .default_value = int64_t{3},
                 .least = int64_t{1},
@@ -110,6 +123,17 @@ base::Schema settings_schema() {
                 .help = "Least level that is written"});
     schema.add(
         {.name = "log.format", .default_value = "text", .choices = {"text", "json"}, .help = "For people or machines"});
+}
+
+}  // namespace
+
+base::Schema settings_schema() {
+    base::Schema schema;
+    add_server(schema);
+    add_store(schema);
+    add_branches(schema);
+    add_coordinator(schema);
+    add_alerts_and_log(schema);
     return schema;
 }
 

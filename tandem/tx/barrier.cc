@@ -129,6 +129,8 @@ Task<bool> Barrier::run_once(db::Session& session, std::string barrier_id, const
 Task<bool> Barrier::run(db::Session& session, Work work) {
     std::string barrier_id = next_id();
     if (session.in_transaction()) co_return co_await run_once(session, std::move(barrier_id), work);
+    // in_transaction keeps the closure until its task has ended.
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
     const bool ran = co_await db::in_transaction(session, [&](db::Session& local) -> Task<bool> {
         const bool result = co_await run_once(local, barrier_id, work);
         TANDEM_CRASH_POINT("barrier.before_commit");

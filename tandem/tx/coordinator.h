@@ -34,7 +34,7 @@ struct CoordinatorOptions {
     size_t driving_max = 4096;              // transactions driven at a time; further ones wait in the store
     size_t branches_max = 1000;             // of one transaction
     size_t calls_per_transaction_max = 32;  // branch calls of one transaction at a time
-    size_t calls_per_origin_max = 512;      // to one scheme://host:port; a transaction that meets it tries later
+    size_t calls_per_origin_max = 512;      // to one scheme://host:port; further ones wait a while, then try later
     base::Duration request_timeout = std::chrono::seconds(3);
     base::Duration retry_interval = std::chrono::seconds(10);
     base::Duration retry_interval_max = std::chrono::seconds(60);
@@ -117,6 +117,17 @@ class Coordinator {
         async::Event drive_ended;
     };
     using EntryPointer = std::shared_ptr<Entry>;
+    // A scheme://host:port that is being called, and how many calls it bears at a time.
+    struct Origin {
+        Origin(Coordinator& coordinator, std::string name)
+            : coordinator(coordinator), name(std::move(name)), slots(coordinator.options_.calls_per_origin_max) {}
+        ~Origin() { coordinator.origins_.erase(name); }
+        Coordinator& coordinator;
+        const std::string name;
+        async::Semaphore slots;
+        size_t waiting = 0;
+    };
+    using OriginPointer = std::shared_ptr<Origin>;
     // Changes the record; false: nothing to change. Throws to refuse.
     using Change = std::function<bool(Transaction&)>;
 
@@ -140,11 +151,22 @@ class Coordinator {
     async::Task<bool> write_outcomes(EntryPointer entry, Status direction, const Outcomes& outcomes,
                                      const std::set<size_t>& tried);
     void raise_alert(const Transaction& transaction);
+    OriginPointer origin(const std::string& name);
+    // A place among the origin's calls; nullopt when it stays too busy.
+    async::Task<std::optional<async::Permit>> wait_for_slot(Origin& origin);
     void reschedule(Transaction& transaction, bool ongoing_only);
     void wake_pump_for(int64_t due_ms);
     void extend_lease(Transaction& transaction) const;
     async::Task<void> pump();
-    async::Task<size_t> pick_up_due();
+    // What of the due transactions one look at the store found: how many are driven now, and how many must wait because
+    // the origin they would call is saturated.
+    struct PickedUp {
+        size_t started = 0;
+        size_t held_back = 0;
+    };
+    async::Task<PickedUp> pick_up_due();
+    bool would_wait(const Transaction& transaction) const;
+    size_t waiting_max() const noexcept { return options_.driving_max / 2; }
     async::Task<void> claim(Transaction found, EntryPointer* claimed);
     async::Task<void> forget_old();
     int64_t now_ms() const;
@@ -156,10 +178,11 @@ class Coordinator {
     const CoordinatorOptions options_;
     base::GidGenerator gids_;
     std::unordered_map<std::string, std::weak_ptr<Entry>> entries_;
-    std::unordered_map<std::string, size_t> calls_to_origin_;
+    std::unordered_map<std::string, std::weak_ptr<Origin>> origins_;
     std::unique_ptr<async::Scope> scope_;
     async::Event due_changed_;  // something becomes due earlier than the pump believes
     int64_t pump_sleeps_until_ms_ = 0;
+    int64_t look_from_ms_ = 0;  // where the next look at due transactions begins, past those held back
     bool driving_ = false;
     size_t driven_ = 0;
     CoordinatorStats stats_;

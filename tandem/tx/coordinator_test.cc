@@ -21,6 +21,12 @@ class Script final : public BranchCaller {
         calls.push_back(call.operation + " " + call.branch_id);
         times.push_back(async::Loop::current().now());
         if (latency > 0ns) co_await async::sleep(latency);
+        if (slow_urls.contains(call.url)) {
+            most_slow_calls = std::max(most_slow_calls, ++slow_calls);
+            co_await async::sleep(3s);
+            --slow_calls;
+            co_return Answer{Verdict::error, "timeout"};
+        }
         std::deque<Answer>& script = answers[call.url];
         if (script.empty()) co_return Answer{Verdict::success, {}};
         Answer answer = script.front();
@@ -31,7 +37,10 @@ class Script final : public BranchCaller {
     std::vector<std::string> calls;
     std::vector<base::TimePoint> times;
     base::Duration latency{};
-    bool sticky = false;  // the last answer repeats
+    bool sticky = false;              // the last answer repeats
+    std::set<std::string> slow_urls;  // time out after 3 s
+    int slow_calls = 0;
+    int most_slow_calls = 0;
 };
 
 struct World {
@@ -150,6 +159,27 @@ TEST(Coordinator, a_stuck_transaction_holds_up_nobody) {
             EXPECT_EQ((co_await ended(c, "free" + std::to_string(i))).status, Status::succeeded);
         }
         EXPECT_EQ((co_await c.find("stuck0"))->status, Status::submitted);
+    });
+}
+
+TEST(Coordinator, a_slow_origin_leaves_room_for_the_others_and_is_not_asked_by_more_than_its_share) {
+    World world;
+    world.options.driving_max = 32;
+    world.options.calls_per_origin_max = 4;
+    world.script.slow_urls = {"http://slow/x"};
+    with_coordinator(world, [](Coordinator& c, World& w) -> Task<void> {
+        for (int i = 0; i < 2000; ++i) {
+            Transaction t = saga("slow" + std::to_string(i), 1);
+            t.branches[0].forward = "http://slow/x";
+            t.options.delay_ms = 0;
+            co_await c.submit(t);
+        }
+        const auto start = async::Loop::current().now();
+        for (int i = 0; i < 50; ++i) co_await c.submit(saga("quick" + std::to_string(i), 2));
+        for (int i = 0; i < 50; ++i) co_await ended(c, "quick" + std::to_string(i));
+        EXPECT_LE(async::Loop::current().now() - start, 30s);
+        EXPECT_LE(w.script.most_slow_calls, 4);
+        EXPECT_GE(w.script.most_slow_calls, 3);
     });
 }
 

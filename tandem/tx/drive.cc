@@ -283,22 +283,39 @@ Task<bool> Coordinator::take_open_decision(EntryPointer entry) {
     co_return decided;
 }
 
+Coordinator::OriginPointer Coordinator::origin(const std::string& name) {
+    std::weak_ptr<Origin>& known = origins_[name];
+    OriginPointer found = known.lock();
+    if (!found) known = found = std::make_shared<Origin>(*this, name);
+    return found;
+}
+
+Task<std::optional<async::Permit>> Coordinator::wait_for_slot(Origin& origin) {
+    if (async::Permit free = origin.slots.try_acquire()) co_return free;
+    // However slow one origin is, half of what may be driven is left for the others, and no wait outlives the lease.
+    if (origin.waiting >= waiting_max()) co_return std::nullopt;
+    struct Waiting {
+        Coordinator& coordinator;
+        size_t& count;
+        Waiting(Coordinator& c, size_t& n) : coordinator(c), count(n) { ++count; }
+        ~Waiting() {
+            if (--count == coordinator.waiting_max() / 2) coordinator.wake_pump_for(0);  // for what was held back
+        }
+    } waiting(*this, origin.waiting);
+    const auto acquire = [](async::Semaphore* slots) -> Task<async::Permit> { co_return co_await slots->acquire(); };
+    try {
+        co_return co_await async::with_deadline(options_.lease_margin / 2, acquire(&origin.slots));
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) throw;
+    }
+    co_return std::nullopt;
+}
+
 Task<Answer> Coordinator::call_branch(Transaction snapshot, std::string branch_id, std::string url,
                                       std::string operation, std::string payload) {
-    struct Slot {
-        std::unordered_map<std::string, size_t>& calls;
-        const std::string origin;
-        ~Slot() {
-            if (const auto found = calls.find(origin); --found->second == 0) calls.erase(found);
-        }
-    };
-    const std::string origin = origin_of(url);
-    if (const auto found = calls_to_origin_.find(origin);
-        found != calls_to_origin_.end() && found->second >= options_.calls_per_origin_max) {
-        co_return Answer{Verdict::ongoing, fmt::format("{} calls to {} are under way already", found->second, origin)};
-    }
-    ++calls_to_origin_[origin];
-    Slot slot{calls_to_origin_, origin};
+    const OriginPointer to = origin(origin_of(url));
+    std::optional<async::Permit> slot = co_await wait_for_slot(*to);
+    if (!slot) co_return Answer{Verdict::ongoing, fmt::format("{} has too many calls under way already", to->name)};
     ++stats_.calls;
     TANDEM_CRASH_POINT("coordinator.before_call");
     BranchCall call{.url = std::move(url),
@@ -315,16 +332,20 @@ Task<Answer> Coordinator::call_branch(Transaction snapshot, std::string branch_i
 }
 
 Task<void> Coordinator::pump() {
+    static constexpr int pages_max = 16;
+    int pages = 0;
     for (;;) {
         due_changed_.reset();
         base::Duration rest = options_.poll_interval;
+        pump_sleeps_until_ms_ = now_ms() + rest / milliseconds(1);
         try {
-            if (co_await pick_up_due() > 0) {
-                driving_ = true;
-                continue;
-            }
+            const PickedUp found = co_await pick_up_due();
             driving_ = true;
-            if (driven_ < options_.driving_max) {
+            if (found.started > 0) continue;
+            // Behind a saturated origin's transactions there may be others: look on, but not for ever.
+            if (look_from_ms_ > 0 && ++pages < pages_max) continue;
+            pages = 0;
+            if (found.held_back == 0 && driven_ < options_.driving_max) {
                 const int64_t now = now_ms();
                 if (const auto next = co_await store_.next_due_ms(now)) {
                     rest = std::clamp<base::Duration>(milliseconds(*next - now), milliseconds(1), rest);
@@ -336,21 +357,36 @@ Task<void> Coordinator::pump() {
         }
         pump_sleeps_until_ms_ = now_ms() + rest / milliseconds(1);
         co_await wait_for(due_changed_, rest);
-        pump_sleeps_until_ms_ = 0;
     }
 }
 
-Task<size_t> Coordinator::pick_up_due() {
-    if (driven_ >= options_.driving_max) co_return 0;
+bool Coordinator::would_wait(const Transaction& transaction) const {
+    const std::vector<size_t> next = callable(transaction);
+    const std::string& url = transaction.status == Status::prepared ? transaction.check_back
+                             : next.empty()                         ? std::string()
+                                            : url_now(transaction, transaction.branches[next.front()]);
+    if (url.empty()) return false;
+    const auto known = origins_.find(origin_of(url));
+    const OriginPointer origin = known == origins_.end() ? nullptr : known->second.lock();
+    return origin && origin->waiting >= waiting_max();
+}
+
+Task<Coordinator::PickedUp> Coordinator::pick_up_due() {
+    PickedUp result;
+    if (driven_ >= options_.driving_max) co_return result;
     const size_t limit = std::min(pick_up_max, options_.driving_max - driven_);
-    std::vector<Transaction> due = co_await store_.due(now_ms(), limit);
+    std::vector<Transaction> due = co_await store_.due(now_ms(), look_from_ms_, limit);
+    const bool full = due.size() == limit;
+    const int64_t last_ms = due.empty() ? 0 : due.back().next_attempt_ms;
+    result.held_back = std::erase_if(due, [this](const Transaction& found) { return would_wait(found); });
     std::vector<EntryPointer> claimed(due.size());
     std::vector<Task<void>> claims;
     for (size_t i = 0; i < due.size(); ++i) claims.push_back(claim(std::move(due[i]), &claimed[i]));
     co_await async::all(std::move(claims));
-    size_t started = 0;
-    for (const EntryPointer& entry : claimed) started += entry && start_driving(entry);
-    co_return started;
+    for (const EntryPointer& entry : claimed) result.started += entry && start_driving(entry);
+    // A page of nothing but what is held back: look behind it next time, and from the start again at the end.
+    look_from_ms_ = full && result.held_back > 0 ? std::max(last_ms, look_from_ms_ + 1) : 0;
+    co_return result;
 }
 
 Task<void> Coordinator::claim(Transaction found, EntryPointer* claimed) {

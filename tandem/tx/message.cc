@@ -50,6 +50,8 @@ Task<std::optional<RemoteTransaction>> Message::do_and_submit(db::Database& data
     bool committed = false;
     std::exception_ptr error;
     try {
+        // Lives, with what it refers to, until run() has ended.
+        // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
         const Barrier::Work whole = [&](db::Session& session) -> Task<void> {
             co_await work(session);
             work_done = true;

@@ -4,7 +4,6 @@
 #include <boost/json/serialize.hpp>
 
 #include "tandem/async/time.h"
-#include "tandem/base/id.h"
 #include "tandem/http/status.h"
 #include "tandem/http/url.h"
 #include "tandem/tx/headers.h"
@@ -125,7 +124,7 @@ Node::Node(http::Client& client, std::string url, std::string token, NodeOptions
 }
 
 std::string Node::new_gid() {
-    return gids().next();
+    return (options_.gids ? *options_.gids : gids()).next();
 }
 
 Task<http::ClientResponse> Node::send(http::Method method, std::string path, std::string body, bool wait) {

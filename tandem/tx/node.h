@@ -20,6 +20,7 @@
 
 #include "tandem/async/task.h"
 #include "tandem/base/clock.h"
+#include "tandem/base/id.h"
 #include "tandem/http/client.h"
 #include "tandem/tx/model.h"
 
@@ -72,6 +73,7 @@ struct NodeOptions {
     base::Duration wait_timeout = std::chrono::seconds(60);          // instead, when the answer waits for the result
     int attempts_max = 3;                                            // of one call without an answer
     base::Duration retry_interval = std::chrono::milliseconds(100);  // doubles
+    base::GidGenerator* gids = nullptr;                              // nullptr: one for the whole process
 };
 
 class Node {

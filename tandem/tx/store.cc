@@ -12,6 +12,7 @@
 #include "tandem/base/assert.h"
 #include "tandem/base/log.h"
 #include "tandem/db/database.h"
+#include "tandem/db/migrate.h"
 
 namespace tandem::tx {
 
@@ -20,7 +21,6 @@ namespace {
 using async::Task;
 
 constexpr std::string_view sqlite_schema = R"(
-CREATE TABLE IF NOT EXISTS tandem_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tandem_transactions (
   gid TEXT PRIMARY KEY,
   mode TEXT NOT NULL,
@@ -43,9 +43,6 @@ CREATE TABLE IF NOT EXISTS tandem_topics (
 )";
 
 constexpr std::string_view mysql_schema = R"(
-CREATE TABLE IF NOT EXISTS tandem_meta (
-  name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, value TEXT NOT NULL
-) ENGINE=InnoDB;
 CREATE TABLE IF NOT EXISTS tandem_transactions (
   gid VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,
   mode VARCHAR(16) NOT NULL,
@@ -222,20 +219,7 @@ Store::~Store() = default;
 Task<void> Store::open() {
     const bool sqlite = database_.dialect() == db::Dialect::sqlite;
     db::Lease session = co_await database_.session();
-    co_await session->execute_script(std::string(sqlite ? sqlite_schema : mysql_schema));
-    const db::Result found = co_await session->execute("SELECT value FROM tandem_meta WHERE name = 'schema_version'");
-    if (found.rows.empty()) {
-        const char* insert = sqlite ? "INSERT OR IGNORE INTO tandem_meta (name, value) VALUES ('schema_version', ?)"
-                                    : "INSERT IGNORE INTO tandem_meta (name, value) VALUES ('schema_version', ?)";
-        co_await session->execute(insert, std::to_string(schema_version));
-        co_return;
-    }
-    const int version = found.rows[0].get<int>(0);
-    if (version > schema_version) {
-        fail(Code::unsupported,
-             "the transaction store has schema version {}, this program knows up to {}: run a newer tandem", version,
-             schema_version);
-    }
+    co_await db::migrate(*session, "transactions", {std::string(sqlite ? sqlite_schema : mysql_schema)});
 }
 
 Task<void> Store::close() {
@@ -278,11 +262,11 @@ Task<std::optional<Transaction>> Store::load(std::string gid) {
     co_return std::move(found.front());
 }
 
-Task<std::vector<Transaction>> Store::due(int64_t now_ms, size_t limit) {
-    return select(fmt::format("SELECT {} FROM tandem_transactions WHERE unfinished = 1 AND next_attempt_ms <= ? AND "
-                              "lease_until_ms <= ? ORDER BY next_attempt_ms LIMIT ?",
+Task<std::vector<Transaction>> Store::due(int64_t now_ms, int64_t from_ms, size_t limit) {
+    return select(fmt::format("SELECT {} FROM tandem_transactions WHERE unfinished = 1 AND next_attempt_ms >= ? AND "
+                              "next_attempt_ms <= ? AND lease_until_ms <= ? ORDER BY next_attempt_ms LIMIT ?",
                               columns),
-                  {now_ms, now_ms, limit});
+                  {from_ms, now_ms, now_ms, limit});
 }
 
 Task<std::optional<int64_t>> Store::next_due_ms(int64_t now_ms) {

@@ -47,8 +47,6 @@ struct StoreStats {
 
 class Store {
   public:
-    static constexpr int schema_version = 1;
-
     explicit Store(db::Database& database, StoreOptions options = {});
     ~Store();
 
@@ -63,8 +61,9 @@ class Store {
     async::Task<bool> update(const Transaction& transaction);
     async::Task<std::optional<Transaction>> load(std::string gid);
 
-    // Unfinished transactions that are due and that nobody drives, oldest first.
-    async::Task<std::vector<Transaction>> due(int64_t now_ms, size_t limit);
+    // Unfinished transactions that are due and that nobody drives, those due longest first; of these the ones that
+    // became due at from_ms or later.
+    async::Task<std::vector<Transaction>> due(int64_t now_ms, int64_t from_ms, size_t limit);
     // When the next that nobody drives becomes due; nullopt when there is none.
     async::Task<std::optional<int64_t>> next_due_ms(int64_t now_ms);
     // At start: what this node drove when it died is free at once. Returns how many are unfinished.
