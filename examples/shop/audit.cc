@@ -1,4 +1,4 @@
-#include "shop/audit.h"
+#include "examples/shop/audit.h"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value_to.hpp>

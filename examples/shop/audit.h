@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "shop/orders.h"
+#include "examples/shop/orders.h"
 #include "tandem/http/client.h"
 
 namespace shop {

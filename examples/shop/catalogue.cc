@@ -1,4 +1,4 @@
-#include "shop/catalogue.h"
+#include "examples/shop/catalogue.h"
 
 #include <algorithm>
 #include <array>

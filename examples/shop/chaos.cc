@@ -1,6 +1,6 @@
-#include "shop/chaos.h"
+#include "examples/shop/chaos.h"
 
-#include "shop/catalogue.h"
+#include "examples/shop/catalogue.h"
 #include "tandem/async/time.h"
 #include "tandem/base/log.h"
 #include "tandem/base/random.h"

@@ -4,11 +4,11 @@
 // Thread rules: one loop's.
 #pragma once
 
-#include "shop/audit.h"
-#include "shop/feed.h"
-#include "shop/orders.h"
-#include "shop/page.h"
-#include "shop/supervisor.h"
+#include "examples/shop/audit.h"
+#include "examples/shop/feed.h"
+#include "examples/shop/orders.h"
+#include "examples/shop/page.h"
+#include "examples/shop/supervisor.h"
 
 namespace shop {
 

@@ -1,8 +1,8 @@
-#include "shop/feed.h"
+#include "examples/shop/feed.h"
 
 #include <boost/json/parse.hpp>
 
-#include "shop/page.h"
+#include "examples/shop/page.h"
 #include "tandem/async/time.h"
 #include "tandem/base/log.h"
 #include "tandem/http/status_error.h"

@@ -13,7 +13,7 @@
 
 #include <boost/json/object.hpp>
 
-#include "shop/orders.h"
+#include "examples/shop/orders.h"
 #include "tandem/async/sync.h"
 #include "tandem/http/client.h"
 #include "tandem/web/events.h"

@@ -1,4 +1,4 @@
-#include "shop/orders.h"
+#include "examples/shop/orders.h"
 
 #include <boost/json/serialize.hpp>
 

@@ -19,7 +19,7 @@
 
 #include <boost/json/object.hpp>
 
-#include "shop/service.h"
+#include "examples/shop/service.h"
 #include "tandem/tx/node.h"
 
 namespace shop {

@@ -1,6 +1,6 @@
-#include "shop/page.h"
+#include "examples/shop/page.h"
 
-#include "shop/catalogue.h"
+#include "examples/shop/catalogue.h"
 #include "tandem/web/escape.h"
 
 namespace shop {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "shop/audit.h"
-#include "shop/feed.h"
-#include "shop/supervisor.h"
+#include "examples/shop/audit.h"
+#include "examples/shop/feed.h"
+#include "examples/shop/supervisor.h"
 
 namespace shop {
 

@@ -1,4 +1,4 @@
-#include "shop/participant.h"
+#include "examples/shop/participant.h"
 
 #include <boost/json.hpp>
 

@@ -16,7 +16,7 @@
 
 #include <optional>
 
-#include "shop/resource.h"
+#include "examples/shop/resource.h"
 #include "tandem/http/client.h"
 #include "tandem/tx/node.h"
 #include "tandem/tx/xa_participant.h"

@@ -1,4 +1,4 @@
-#include "shop/resource.h"
+#include "examples/shop/resource.h"
 
 #include "tandem/db/migrate.h"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shop/service.h"
+#include "examples/shop/service.h"
 
 namespace shop {
 

@@ -1,4 +1,4 @@
-#include "shop/service.h"
+#include "examples/shop/service.h"
 
 #include <csignal>
 

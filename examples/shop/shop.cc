@@ -2,13 +2,13 @@
 // also runs the node, stock and wallet as its children, so that the page can kill them.
 #include <boost/json.hpp>
 
-#include "shop/audit.h"
-#include "shop/catalogue.h"
-#include "shop/chaos.h"
-#include "shop/feed.h"
-#include "shop/orders.h"
-#include "shop/page.h"
-#include "shop/supervisor.h"
+#include "examples/shop/audit.h"
+#include "examples/shop/catalogue.h"
+#include "examples/shop/chaos.h"
+#include "examples/shop/feed.h"
+#include "examples/shop/orders.h"
+#include "examples/shop/page.h"
+#include "examples/shop/supervisor.h"
 #include "tandem/async/time.h"
 #include "tandem/base/id.h"
 #include "tandem/http/url.h"

@@ -1,6 +1,6 @@
 // The program `stock`: how many of each item there are, how many are reserved and how many were sold.
-#include "shop/catalogue.h"
-#include "shop/participant.h"
+#include "examples/shop/catalogue.h"
+#include "examples/shop/participant.h"
 
 namespace {
 

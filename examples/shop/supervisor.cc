@@ -1,4 +1,4 @@
-#include "shop/supervisor.h"
+#include "examples/shop/supervisor.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "shop/service.h"
+#include "examples/shop/service.h"
 #include "tandem/async/scope.h"
 #include "tandem/async/sync.h"
 

@@ -1,6 +1,6 @@
 // The program `wallet`: how much money each account has, how much is frozen and how much was spent.
-#include "shop/catalogue.h"
-#include "shop/participant.h"
+#include "examples/shop/catalogue.h"
+#include "examples/shop/participant.h"
 
 namespace {
 
