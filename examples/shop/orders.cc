@@ -7,8 +7,6 @@
 #include "tandem/base/utf8.h"
 #include "tandem/db/migrate.h"
 #include "tandem/tx/saga.h"
-#include "tandem/tx/tcc.h"
-#include "tandem/tx/xa.h"
 
 namespace shop {
 
@@ -178,31 +176,31 @@ Task<void> Orders::advance(Order& order) {
 }
 
 Task<tx::RemoteTransaction> Orders::run_transaction(const Order& order) {
-    const json::object goods{{"id", order.item}, {"amount", order.quantity}};
-    const json::object money{{"id", order.account}, {"amount", order.amount}};
-    if (order.mode == tx::Mode::saga) {
-        co_return co_await tx::Saga(node_, order.id)
-            .options(options())
-            .step(stock_ + "/action", stock_ + "/compensate", goods)
-            .step(wallet_ + "/action", wallet_ + "/compensate", money)
-            .submit();
+    const tx::Payload goods = json::object{{"id", order.item}, {"amount", order.quantity}};
+    const tx::Payload money = json::object{{"id", order.account}, {"amount", order.amount}};
+    if (order.mode == tx::Mode::tcc) {
+        return tx::Tcc::run(
+            node_, options(), [=, this](tx::Tcc& tcc) { return try_both(tcc, goods, money); }, order.id);
     }
     if (order.mode == tx::Mode::xa) {
-        co_return co_await tx::Xa::run(
-            node_, options(),
-            [&](tx::Xa& xa) -> Task<void> {
-                co_await xa.call(stock_ + "/xa", goods);
-                co_await xa.call(wallet_ + "/xa", money);
-            },
-            order.id);
+        return tx::Xa::run(
+            node_, options(), [=, this](tx::Xa& xa) { return prepare_both(xa, goods, money); }, order.id);
     }
-    co_return co_await tx::Tcc::run(
-        node_, options(),
-        [&](tx::Tcc& tcc) -> Task<void> {
-            co_await tcc.call(stock_ + "/try", stock_ + "/confirm", stock_ + "/cancel", goods);
-            co_await tcc.call(wallet_ + "/try", wallet_ + "/confirm", wallet_ + "/cancel", money);
-        },
-        order.id);
+    return tx::Saga(node_, order.id)
+        .options(options())
+        .step(stock_ + "/action", stock_ + "/compensate", goods)
+        .step(wallet_ + "/action", wallet_ + "/compensate", money)
+        .submit();
+}
+
+Task<void> Orders::try_both(tx::Tcc& tcc, tx::Payload goods, tx::Payload money) {
+    co_await tcc.call(stock_ + "/try", stock_ + "/confirm", stock_ + "/cancel", goods);
+    co_await tcc.call(wallet_ + "/try", wallet_ + "/confirm", wallet_ + "/cancel", money);
+}
+
+Task<void> Orders::prepare_both(tx::Xa& xa, tx::Payload goods, tx::Payload money) {
+    co_await xa.call(stock_ + "/xa", goods);
+    co_await xa.call(wallet_ + "/xa", money);
 }
 
 Task<void> Orders::finish(Order& order, const tx::RemoteTransaction& transaction) {

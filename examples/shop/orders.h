@@ -21,6 +21,8 @@
 
 #include "examples/shop/service.h"
 #include "tandem/tx/node.h"
+#include "tandem/tx/tcc.h"
+#include "tandem/tx/xa.h"
 
 namespace shop {
 
@@ -80,6 +82,8 @@ class Orders {
     Task<void> drive(Order& order, base::Duration patience);
     Task<void> advance(Order& order);
     Task<tx::RemoteTransaction> run_transaction(const Order& order);
+    Task<void> try_both(tx::Tcc& tcc, tx::Payload goods, tx::Payload money);
+    Task<void> prepare_both(tx::Xa& xa, tx::Payload goods, tx::Payload money);
     Task<void> finish(Order& order, const tx::RemoteTransaction& transaction);
 
     db::Database& database_;
