@@ -2,6 +2,7 @@
 only.
 
     ./run                 a node on 127.0.0.1:7070 and the shop on 127.0.0.1:7080, data in ./tandem-data
+    ./run --database URL  the same, stock and wallet and shop in MariaDB: mysql://user:password@host:port/schema
     ./run node ARGS...    only a node, in this terminal: the same as `tandem serve ARGS...`
     ./run --check ARGS... the shop's check: orders placed while services and the node are killed
 """
@@ -11,6 +12,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -41,20 +43,11 @@ class Service:
     ready: str  # the path that answers 200 once the service works
 
 
-def services(bin_directory, data):
-    """What ./run starts, in the order in which it starts."""
-
-    def shop_part(name, address, *more):
-        return Service(name, [bin_directory / name, "--listen", address, "--data", data / name, "--node",
-                              f"http://{NODE}", *more], f"http://{address}", "/healthz")
-
-    return [
-        Service("node", [bin_directory / "tandem", "serve", "--data", data, "--listen", NODE], f"http://{NODE}",
-                "/readyz"),
-        shop_part("stock", STOCK),
-        shop_part("wallet", WALLET),
-        shop_part("shop", SHOP, "--stock", f"http://{STOCK}", "--wallet", f"http://{WALLET}"),
-    ]
+def shop_service(bin_directory, data, more):
+    """The shop, which runs the node, stock and wallet as its children and starts them again when the page kills them."""
+    return Service("shop", [bin_directory / "shop", "--supervise", "--listen", SHOP, "--data", data, "--node",
+                            f"http://{NODE}", "--stock", f"http://{STOCK}", "--wallet", f"http://{WALLET}", *more],
+                   f"http://{SHOP}", "/readyz")
 
 
 class Failed(Exception):
@@ -133,20 +126,28 @@ def answers(url):
         return False
 
 
+def listens(address):
+    host, port = address.split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
 def build():
     """Builds the programs this tree has; returns their directory."""
     release = Preset("release")
-    if "bin/tandem" not in release.build(*(f"bin/{p}" for p in PROGRAMS)):
-        raise Failed("this tree does not build the program `tandem`")
+    if len(release.build(*(f"bin/{p}" for p in PROGRAMS))) < len(PROGRAMS):
+        raise Failed(f"this tree does not build {', '.join(PROGRAMS)}")
     return release.bin
 
 
-def run_all(bin_directory):
+def run_all(bin_directory, more):
     with Stack(DATA) as stack:
-        for service in services(bin_directory, DATA):
-            if pathlib.Path(service.command[0]).exists():
-                stack.start(service)
-                say(f"{service.name:6} {service.url}")
+        for address in (NODE, STOCK, WALLET):
+            if listens(address):
+                raise Failed(f"something listens on {address} already; is another ./run or node going?")
+        stack.start(shop_service(bin_directory, DATA, more))
+        say(f"node  http://{NODE}/")
+        say(f"shop  http://{SHOP}/  open this")
         say(f"logs are in {stack.logs}; Ctrl-C stops everything")
         stack.watch()
 
@@ -157,13 +158,13 @@ def main(arguments):
         return
     bin_directory = build()
     if not arguments:
-        run_all(bin_directory)
+        run_all(bin_directory, [])
+    elif arguments[0] == "--database" and len(arguments) == 2:
+        run_all(bin_directory, arguments)
     elif arguments[0] == "node":
         os.execv(bin_directory / "tandem", ["tandem", "serve", *arguments[1:]])
     elif arguments[0] == "--check":
         check = ROOT / "scripts" / "check.py"
-        if not check.exists():
-            raise Failed("this tree has no check yet")
         os.execv(sys.executable, [sys.executable, str(check), *arguments[1:]])
     else:
         raise Failed(f"there is no '{arguments[0]}'; ./run --help says what there is")

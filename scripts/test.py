@@ -214,8 +214,8 @@ def tidy_suite(results):
 def process_suite(results):
     release = Preset("release")
     release.build("bin/tandem", "lib/libtandem.a", "bin/shop", "bin/stock", "bin/wallet")
-    # The crash points are compiled into this one.
-    Preset("asan").build("bin/tandem")
+    # The crash points are compiled into these.
+    Preset("asan").build("bin/tandem", "bin/shop", "bin/stock", "bin/wallet")
     python = PYTHON
     if any((ROOT / "tests" / "browser").glob("test_*.py")):
         subprocess.run([ROOT / "scripts" / "setup", "browser"], check=True)

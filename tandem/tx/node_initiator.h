@@ -25,8 +25,8 @@ class Initiator {
     const std::string& gid() const noexcept { return gid_; }
 
   protected:
-    Initiator(Node& node, Mode mode, Options options)
-        : node_(node), mode_(mode), gid_(node.new_gid()), options_(std::move(options)) {}
+    Initiator(Node& node, Mode mode, Options options, std::string gid)
+        : node_(node), mode_(mode), gid_(gid.empty() ? node.new_gid() : std::move(gid)), options_(std::move(options)) {}
     ~Initiator() = default;
 
     // Begins, runs `body`, decides. Throws what `body` threw after asking for the abort.

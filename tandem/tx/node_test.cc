@@ -263,6 +263,22 @@ TEST(TccBuilder, calls_nothing_when_the_transaction_could_not_begin) {
     });
 }
 
+TEST(TccBuilder, takes_the_name_that_its_caller_chose) {
+    in_world([](FakeWorld& world, Node& node) -> Task<void> {
+        std::string inside;
+        const RemoteTransaction end = co_await Tcc::run(
+            node, {},
+            [&](Tcc& tcc) -> Task<void> {
+                inside = tcc.gid();
+                co_return;
+            },
+            "order-7");
+        EXPECT_EQ(inside, "order-7");
+        EXPECT_EQ(end.gid, "order-7");
+        EXPECT_EQ(world.gid, "order-7");
+    });
+}
+
 TEST(TccBuilder, the_transaction_is_the_current_one_inside_and_only_there) {
     in_world([](FakeWorld&, Node& node) -> Task<void> {
         EXPECT_EQ(current_transaction(), nullptr);

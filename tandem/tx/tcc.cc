@@ -4,8 +4,8 @@ namespace tandem::tx {
 
 using async::Task;
 
-Task<RemoteTransaction> Tcc::run(Node& node, Options options, Body body) {
-    Tcc tcc(node, std::move(options));
+Task<RemoteTransaction> Tcc::run(Node& node, Options options, Body body, std::string gid) {
+    Tcc tcc(node, std::move(options), std::move(gid));
     co_return co_await tcc.decide_by(body(tcc));
 }
 

@@ -21,7 +21,8 @@ class Tcc final : public Initiator {
 
     // Submits when `body` returns and answers the transaction then (its end with Options::wait_result); aborts and
     // throws on when `body` throws, or when one of its calls failed even if `body` did not care.
-    static async::Task<RemoteTransaction> run(Node& node, Options options, Body body);
+    // `gid` names it, for callers who write the name down first; empty: a new one.
+    static async::Task<RemoteTransaction> run(Node& node, Options options, Body body, std::string gid = {});
 
     // Registers the branch, then calls `try_url` with `payload`; confirm and cancel will get the same. The answer's
     // body. Throws conflict when the branch refuses.
@@ -29,7 +30,8 @@ class Tcc final : public Initiator {
                                   Payload payload = {});
 
   private:
-    Tcc(Node& node, Options options) : Initiator(node, Mode::tcc, std::move(options)) {}
+    Tcc(Node& node, Options options, std::string gid)
+        : Initiator(node, Mode::tcc, std::move(options), std::move(gid)) {}
     async::Task<std::string> register_and_try(std::string try_url, std::string confirm_url, std::string cancel_url,
                                               std::string payload);
 };

@@ -4,8 +4,8 @@ namespace tandem::tx {
 
 using async::Task;
 
-Task<RemoteTransaction> Xa::run(Node& node, Options options, Body body) {
-    Xa xa(node, std::move(options));
+Task<RemoteTransaction> Xa::run(Node& node, Options options, Body body, std::string gid) {
+    Xa xa(node, std::move(options), std::move(gid));
     co_return co_await xa.decide_by(body(xa));
 }
 

@@ -22,13 +22,14 @@ class Xa final : public Initiator {
 
     // Submits when `body` returns and answers the transaction then (its end with Options::wait_result); aborts and
     // throws on when `body` throws, or when one of its calls failed even if `body` did not care.
-    static async::Task<RemoteTransaction> run(Node& node, Options options, Body body);
+    // `gid` names it, for callers who write the name down first; empty: a new one.
+    static async::Task<RemoteTransaction> run(Node& node, Options options, Body body, std::string gid = {});
 
     // Calls the service, which registers and prepares the branch. The answer's body. Throws conflict when it refuses.
     async::Task<std::string> call(std::string url, Payload payload = {});
 
   private:
-    Xa(Node& node, Options options) : Initiator(node, Mode::xa, std::move(options)) {}
+    Xa(Node& node, Options options, std::string gid) : Initiator(node, Mode::xa, std::move(options), std::move(gid)) {}
 };
 
 }  // namespace tandem::tx
