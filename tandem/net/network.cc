@@ -1,7 +1,7 @@
 // The real network: TCP and Unix sockets over Asio's reactor.
 //
-// Reads go through Asio, which remembers whether trying at once is worth a system call. Writes are tried at once with
-// sendmsg, which nearly always takes everything; only what is left waits for the reactor.
+// Reads go through Asio, which remembers whether trying at once is worth a system call. Writes are tried at once, which
+// nearly always takes everything; only what is left waits for the reactor.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -190,6 +190,11 @@ class SocketStream final : public Stream {
 
   private:
     ssize_t send_some(std::span<const std::span<const std::byte>> parts, size_t skip) {
+        // The usual case, and the cheaper call: the kernel has no vector to copy and check.
+        if (parts.size() == 1) {
+            const std::span<const std::byte> rest = parts.front().subspan(skip);
+            return ::send(socket_.native_handle(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
         static constexpr size_t parts_max = 64;  // well under IOV_MAX, and small enough for the stack
         iovec vectors[parts_max];
         const size_t count = std::min(parts.size(), parts_max);
