@@ -1,4 +1,4 @@
-// For tests: a loop on virtual time, and small tools around streams.
+// For tests: small tools around streams.
 #pragma once
 
 #include <memory>
@@ -6,44 +6,13 @@
 #include <string_view>
 #include <utility>
 
-#include "tandem/async/loop.h"
+#include "tandem/async/testing.h"
 #include "tandem/async/time.h"
-#include "tandem/base/assert.h"
-#include "tandem/base/clock.h"
 #include "tandem/net/stream.h"
 
 namespace tandem::http::testing {
 
-// A loop whose clock jumps to the next timer when nothing is ready. Asserts when nothing could ever happen again.
-class VirtualLoop {
-  public:
-    VirtualLoop() : loop_(options()) {}
-    template <typename T>
-    T run(async::Task<T> task) {
-        return loop_.run(std::move(task));
-    }
-    base::ManualClock& clock() noexcept { return clock_; }
-
-  private:
-    struct Poller final : async::Poller {
-        explicit Poller(base::ManualClock& clock) : clock(clock) {}
-        void poll(std::optional<base::Duration> timeout) override {
-            TANDEM_ASSERT(timeout, "everything waits and no timer is armed");
-            if (*timeout > base::Duration::zero()) clock.advance(*timeout);
-        }
-        void wake() override {}
-        base::ManualClock& clock;
-    };
-    async::Loop::Options options() {
-        async::Loop::Options options;
-        options.clock = &clock_;
-        options.poller = std::make_unique<Poller>(clock_);
-        options.inline_blocking = true;
-        return options;
-    }
-    base::ManualClock clock_;
-    async::Loop loop_;
-};
+using async::testing::VirtualLoop;
 
 // Lets everything that is ready run, and what that makes ready in turn.
 inline async::Task<void> settle(int turns = 50) {

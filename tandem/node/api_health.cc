@@ -45,6 +45,14 @@ Task<Response> ready(const ApiContext& api) {
 }  // namespace
 
 void add_health(web::App& app, const ApiContext& api) {
+    app.get("/", [] {
+        return Response::text("Tandem " TANDEM_VERSION
+                              "\n\n"
+                              "/v1/transactions   the RESTful interface\n"
+                              "/v1/events         every transition, as server-sent events\n"
+                              "/api/dtmsvr        DTM's interface\n"
+                              "/healthz /readyz /metrics\n");
+    });
     app.get("/healthz", [] { return Response::text("ok\n"); });
     app.get("/readyz", [api] { return ready(api); });
     app.get("/metrics", [api] { return metrics(api); });

@@ -1,5 +1,6 @@
 """What the documentation promises of a node's size and of the alert webhook."""
 
+import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -31,3 +32,16 @@ def test_the_webhook_is_told_once_about_a_transaction_that_does_not_get_further(
     told = json.loads(calls("/alert")[0].body)
     assert told["gid"] == "stuck" and told["failures"] == 2
     assert "broken" in told["branches"][0]["last_error"]
+
+
+def test_a_node_on_several_loops_serves_as_one(make_node, branches):
+    node = make_node(arguments=["--set", "server.loops=3"]).start()
+
+    def order(number):
+        return node.post("/v1/transactions",
+                         json={"mode": "saga", "gid": f"g{number}", "steps": [{"action": f"{branches.url}/do"}],
+                               "options": {"wait": True}}).json()["status"]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(order, range(60))) == {"succeed"}
+    assert sorted(call.gid for call in branches.calls) == sorted(f"g{number}" for number in range(60))
+    assert node.stop() == 0
