@@ -37,8 +37,7 @@ struct Server::Impl final : async::Timer {
     base::TimePoint drain_deadline{};
 };
 
-Server::Server(Handler handler, ServerOptions options)
-    : impl_(std::make_unique<Impl>(std::move(handler), options)) {}
+Server::Server(Handler handler, ServerOptions options) : impl_(std::make_unique<Impl>(std::move(handler), options)) {}
 Server::~Server() = default;
 
 bool Server::draining() const noexcept {
