@@ -92,10 +92,10 @@ TEST(MysqlText, writes_literals_that_nothing_breaks_out_of) {
 }
 
 TEST(MysqlText, refuses_what_would_change_its_neighbours) {
-    for (const std::string& sql :
-         std::initializer_list<std::string>{"SELECT 1; SELECT 2", "SELECT 'a", "SELECT `a", "SELECT \"a", "SELECT /* a",
-                                            "SELECT /*! 1 */", "SELECT /*M! 1 */", "", ";", "-- x", "SELECT 'a\\'",
-                                            "SELECT ?", "SELECT \"a\\\"\"", std::string("SELECT 1 # \0 x", 14)}) {
+    for (const std::string& sql : std::initializer_list<std::string>{
+             "SELECT 1; SELECT 2", "SELECT 'a", "SELECT `a", "SELECT \"a", "SELECT /* a", "SELECT /*! 1 */",
+             "SELECT /*M! 1 */", "", ";", "-- x", "SELECT 'a\\'", "SELECT ?", "SELECT 1 ---;", "SELECT \"a\\\"\"",
+             std::string("SELECT 1 # \0 x", 14)}) {
         EXPECT_THROW((void)detail::with_literals({sql, {}}, true), Error) << sql;
     }
     EXPECT_THROW((void)detail::with_literals({"SELECT 1", {1}}, true), Error);

@@ -88,6 +88,8 @@ class LiteralWriter {
         if (sql_.substr(at_, 2) == "/*") return copy_comment();
         ++at_;
         if (c == ';') {
+            // Without the ';', which is not copied, they would begin a comment.
+            if (out_.ends_with("--")) refuse("ends in two dashes");
             ended_ = true;
             return;
         }
