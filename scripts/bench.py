@@ -317,9 +317,9 @@ def sagas():
             for _ in range(ROUNDS):
                 limits.append(syncs_per_s(directory))
                 for clients, count in counts.items():
-                    before, start = metric(port, "tandem_store_commits"), time.monotonic()
+                    before, start = metric(port, "tandem_store_commits_total"), time.monotonic()
                     seen = saga_load(port, "--clients", clients, "--sagas", count)
-                    seen["syncs_per_s"] = (metric(port, "tandem_store_commits") - before) / (time.monotonic() - start)
+                    seen["syncs_per_s"] = (metric(port, "tandem_store_commits_total") - before) / (time.monotonic() - start)
                     samples[clients].append(seen)
     middle = {clients: {key: statistics.median(s[key] for s in of) for key in of[0]} for clients, of in samples.items()}
     print(f"Durable sagas of two branches with nothing to call, submitted and waited for over HTTP; medians of {ROUNDS} "
@@ -352,9 +352,9 @@ def recover():
             with node(directory, port) as process:
                 wait_for("readiness", lambda: answers(url + "/readyz"))
                 ready = time.monotonic() - start
-                wait_for("the first call", lambda: metric(port, "tandem_branch_calls") > 0)
+                wait_for("the first call", lambda: metric(port, "tandem_branch_calls_total") > 0)
                 first_call = time.monotonic() - start
-                wait_for("the end", lambda: metric(port, "tandem_transactions_succeeded") >= UNFINISHED, 600)
+                wait_for("the end", lambda: metric(port, "tandem_transactions_succeeded_total") >= UNFINISHED, 600)
                 finished = time.monotonic() - start
                 memory = resident_mb(process.pid)
     print(f"{UNFINISHED:,} unfinished sagas of two branches after kill -9, from the start of the process")

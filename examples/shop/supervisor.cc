@@ -121,14 +121,7 @@ Task<void> Supervisor::stop() {
     stopping_ = true;
     for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
         if ((*child)->pid > 0) ::kill((*child)->pid, SIGTERM);
-        const auto wait = [](async::Event* ended) -> Task<void> { co_await ended->wait(); };
-        bool late = false;
-        try {
-            co_await async::with_deadline(stop_within, wait(&(*child)->ended));
-        } catch (const Error& error) {
-            if (error.code() != Code::deadline_exceeded) throw;
-            late = true;
-        }
+        const bool late = !co_await async::wait_for((*child)->ended, stop_within);
         if (late && (*child)->pid > 0) ::kill((*child)->pid, SIGKILL);
     }
     co_await scope_.join();

@@ -330,6 +330,23 @@ TEST(Event, releases_all_waiters_and_stays_set) {
     EXPECT_EQ(released, 5);
 }
 
+TEST(Event, wait_for_tells_its_own_time_out_from_the_callers) {
+    auto body = []() -> Task<void> {
+        Event never, set;
+        set.set();
+        EXPECT_TRUE(co_await wait_for(set, 1h));
+        EXPECT_FALSE(co_await wait_for(never, 1ms));
+        Code code{};
+        try {
+            (void)co_await with_deadline(1ms, wait_for(never, 1h));
+        } catch (const Error& error) {
+            code = error.code();
+        }
+        EXPECT_EQ(code, Code::deadline_exceeded);
+    };
+    run(body());
+}
+
 TEST(Barrier, lets_a_round_pass_together_again_and_again) {
     Barrier barrier(3);
     std::vector<int> rounds(3);

@@ -1,5 +1,7 @@
 #include "tandem/async/sync.h"
 
+#include "tandem/async/time.h"
+
 namespace tandem::async {
 
 namespace detail {
@@ -67,6 +69,18 @@ void Event::set() {
 void Event::reset() {
     std::lock_guard lock(mutex_);
     set_ = false;
+}
+
+Task<bool> wait_for(Event& event, base::Duration at_most) {
+    const auto wait = [](Event* waited_for) -> Task<void> { co_await waited_for->wait(); };
+    try {
+        co_await with_deadline(at_most, wait(&event));
+    } catch (const Error& error) {
+        Context::current()->check();  // the caller's deadline, not ours
+        if (error.code() != Code::deadline_exceeded) throw;
+        co_return false;
+    }
+    co_return true;
 }
 
 bool Event::is_set() const {

@@ -165,6 +165,9 @@ class Event {
     bool set_ = false;
 };
 
+// True once the event is set, false when `at_most` passed first. The caller's own cancellation is thrown, as ever.
+Task<bool> wait_for(Event& event, base::Duration at_most);
+
 // arrive_and_wait() returns when `parties` coroutines have arrived; then the next round begins. A cancelled arrival
 // counts no more.
 class Barrier {

@@ -29,7 +29,7 @@ std::string_view to_string(Type type) {
     return "untyped";
 }
 
-struct CallbackGauge {
+struct CallbackMetric {
     uint64_t id;
     std::function<double()> read;
 };
@@ -37,7 +37,7 @@ struct CallbackGauge {
 // One label combination of a family.
 struct Series {
     std::string labels;  // as written: a="b",c="d"
-    std::variant<std::unique_ptr<Counter>, std::unique_ptr<Gauge>, std::unique_ptr<Histogram>, CallbackGauge> metric;
+    std::variant<std::unique_ptr<Counter>, std::unique_ptr<Gauge>, std::unique_ptr<Histogram>, CallbackMetric> metric;
 };
 
 struct Family {
@@ -147,6 +147,14 @@ struct detail::RegistryState {
 
     const size_t series_max;
     std::mutex mutex;
+    uint64_t add_callback(Family& family, const Labels& labels, std::function<double()> read) {
+        const uint64_t id = ++last_callback;
+        const std::string key = written(labels);
+        const bool made = family.series.try_emplace(key, Series{key, CallbackMetric{id, std::move(read)}}).second;
+        TANDEM_ASSERT(made, "a metric has one reader");
+        return id;
+    }
+
     std::map<std::string, Family, std::less<>> families;
     uint64_t last_callback = 0;
 };
@@ -210,7 +218,7 @@ void Callback::remove() noexcept {
     const std::lock_guard lock(state->mutex);
     for (auto& [name, family] : state->families) {
         std::erase_if(family.series, [this](const auto& entry) {
-            const auto* callback = std::get_if<CallbackGauge>(&entry.second.metric);
+            const auto* callback = std::get_if<CallbackMetric>(&entry.second.metric);
             return callback != nullptr && callback->id == id_;
         });
     }
@@ -242,12 +250,13 @@ Histogram& Registry::histogram(std::string_view name, std::string_view help, std
 Callback Registry::gauge_callback(std::string_view name, std::string_view help, std::function<double()> read,
                                   Labels labels) {
     const std::lock_guard lock(state_->mutex);
-    Family& family = state_->family(name, help, Type::gauge);
-    const uint64_t id = ++state_->last_callback;
-    const std::string key = written(labels);
-    const bool made = family.series.try_emplace(key, Series{key, CallbackGauge{id, std::move(read)}}).second;
-    TANDEM_ASSERT(made, "a gauge has one reader");
-    return Callback(state_, id);
+    return Callback(state_, state_->add_callback(state_->family(name, help, Type::gauge), labels, std::move(read)));
+}
+
+Callback Registry::counter_callback(std::string_view name, std::string_view help, std::function<double()> read,
+                                    Labels labels) {
+    const std::lock_guard lock(state_->mutex);
+    return Callback(state_, state_->add_callback(state_->family(name, help, Type::counter), labels, std::move(read)));
 }
 
 std::string Registry::text() const {
@@ -266,7 +275,7 @@ std::string Registry::text() const {
             } else if (const auto* histogram = std::get_if<std::unique_ptr<Histogram>>(&series.metric)) {
                 append_histogram(out, name, series.labels, **histogram);
             } else {
-                append_sample(out, name, {}, series.labels, {}, number(std::get<CallbackGauge>(series.metric).read()));
+                append_sample(out, name, {}, series.labels, {}, number(std::get<CallbackMetric>(series.metric).read()));
             }
         }
     }

@@ -118,6 +118,9 @@ class Registry {
     // A gauge read when somebody looks, under the registry's lock: `read` must be quick and leave the registry alone.
     [[nodiscard]] Callback gauge_callback(std::string_view name, std::string_view help, std::function<double()> read,
                                           Labels labels = {});
+    // A counter that is counted elsewhere; `read` never gives less than before.
+    [[nodiscard]] Callback counter_callback(std::string_view name, std::string_view help, std::function<double()> read,
+                                            Labels labels = {});
 
     // Everything, by name, in the text format; serve it as text/plain; version=0.0.4; charset=utf-8.
     std::string text() const;

@@ -71,6 +71,15 @@ TEST(Metrics, a_callback_may_outlive_its_registry) {
     registry.reset();
 }
 
+TEST(Registry, a_counter_counted_elsewhere_is_shown_as_a_counter) {
+    Registry registry;
+    double count = 3;
+    const Callback callback = registry.counter_callback("tandem_calls_total", "Calls", [&] { return count; });
+    EXPECT_NE(registry.text().find("# TYPE tandem_calls_total counter\ntandem_calls_total 3\n"), std::string::npos);
+    count = 4;
+    EXPECT_NE(registry.text().find("tandem_calls_total 4\n"), std::string::npos);
+}
+
 TEST(Metrics, nothing_is_lost_between_threads) {
     Registry registry;
     Counter& counter = registry.counter("tandem_a_total", "A");

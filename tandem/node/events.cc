@@ -4,7 +4,7 @@
 
 #include <boost/json.hpp>
 
-#include "tandem/async/time.h"
+#include "tandem/async/sync.h"
 #include "tandem/node/transaction_json.h"
 #include "tandem/web/context.h"
 
@@ -26,15 +26,6 @@ struct Events::Subscriber {
 namespace {
 
 constexpr auto keep_alive = std::chrono::seconds(15);
-
-Task<void> wait_a_while(async::Event& changed) {
-    const auto wait = [](async::Event* event) -> Task<void> { co_await event->wait(); };
-    try {
-        co_await async::with_deadline(keep_alive, wait(&changed));
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) throw;
-    }
-}
 
 }  // namespace
 
@@ -109,8 +100,7 @@ Task<void> Events::send(std::shared_ptr<Subscriber> subscriber, http::BodyWriter
         if (!batch.empty()) co_await out.write(batch);
         if (ended) co_return;
         if (!batch.empty()) continue;
-        co_await wait_a_while(subscriber->changed);
-        if (!subscriber->changed.is_set()) co_await out.write(": still here\n\n");
+        if (!co_await async::wait_for(subscriber->changed, keep_alive)) co_await out.write(": still here\n\n");
     }
 }
 

@@ -131,30 +131,31 @@ struct Node::State {
     tx::Coordinator coordinator;
     Events events;
     web::App app;
-    std::vector<metrics::Callback> gauges;
+    std::vector<tandem::metrics::Callback> exported;
 };
 
 void Node::State::export_metrics() {
-    const auto gauge = [this](std::string_view name, std::string_view help, auto read) {
-        gauges.push_back(metrics::Registry::global().gauge_callback(
+    const auto counter = [this](std::string_view name, std::string_view help, auto read) {
+        exported.push_back(metrics::Registry::global().counter_callback(
             name, help, [this, read] { return static_cast<double>(read(*this)); }));
     };
-    gauge("tandem_transactions_begun", "Transactions taken in since the start",
-          [](State& s) { return s.coordinator.stats().begun; });
-    gauge("tandem_transactions_succeeded", "Transactions that went forward since the start",
-          [](State& s) { return s.coordinator.stats().succeeded; });
-    gauge("tandem_transactions_failed", "Transactions that were undone since the start",
-          [](State& s) { return s.coordinator.stats().failed; });
-    gauge("tandem_transactions_driving", "Transactions being driven now",
-          [](State& s) { return s.coordinator.stats().driving; });
-    gauge("tandem_branch_calls", "Calls of branches since the start",
-          [](State& s) { return s.coordinator.stats().calls; });
-    gauge("tandem_branch_call_errors", "Calls of branches that brought no usable answer",
-          [](State& s) { return s.coordinator.stats().call_errors; });
-    gauge("tandem_store_commits", "Database commits of the transaction store",
-          [](State& s) { return s.store.stats().commits; });
-    gauge("tandem_store_writes", "Transitions written in those commits",
-          [](State& s) { return s.store.stats().writes; });
+    counter("tandem_transactions_begun_total", "Transactions taken in since the start",
+            [](State& s) { return s.coordinator.stats().begun; });
+    counter("tandem_transactions_succeeded_total", "Transactions that went forward since the start",
+            [](State& s) { return s.coordinator.stats().succeeded; });
+    counter("tandem_transactions_failed_total", "Transactions that were undone since the start",
+            [](State& s) { return s.coordinator.stats().failed; });
+    counter("tandem_branch_calls_total", "Calls of branches since the start",
+            [](State& s) { return s.coordinator.stats().calls; });
+    counter("tandem_branch_call_errors_total", "Calls of branches that brought no usable answer",
+            [](State& s) { return s.coordinator.stats().call_errors; });
+    counter("tandem_store_commits_total", "Database commits of the transaction store",
+            [](State& s) { return s.store.stats().commits; });
+    counter("tandem_store_writes_total", "Transitions written in those commits",
+            [](State& s) { return s.store.stats().writes; });
+    exported.push_back(metrics::Registry::global().gauge_callback(
+        "tandem_transactions_driving", "Transactions being driven now",
+        [this] { return static_cast<double>(coordinator.stats().driving); }));
 }
 
 Node::Node(Settings settings) : state_(std::make_unique<State>(std::move(settings))) {}

@@ -21,17 +21,6 @@ namespace {
 
 constexpr size_t pick_up_max = 512;  // transactions claimed in one go, and so in one commit
 
-Task<bool> wait_for(async::Event& event, base::Duration at_most) {
-    const auto wait = [](async::Event* e) -> Task<void> { co_await e->wait(); };
-    try {
-        co_await async::with_deadline(at_most, wait(&event));
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) throw;
-        co_return false;
-    }
-    co_return true;
-}
-
 std::string origin_of(const std::string& url) {
     const size_t scheme = url.find("://");
     const size_t path = scheme == std::string::npos ? std::string::npos : url.find('/', scheme + 3);
@@ -141,7 +130,7 @@ bool Coordinator::start_driving(const EntryPointer& entry) {
 
 Task<Transaction> Coordinator::drive_after_decision(EntryPointer entry, bool wait) {
     if (!start_driving(entry)) wake_pump_for(0);
-    if (wait && entry->driven) co_await wait_for(entry->drive_ended, options_.wait_max);
+    if (wait && entry->driven) co_await async::wait_for(entry->drive_ended, options_.wait_max);
     co_await load(entry);
     co_return *entry->record;
 }
@@ -356,7 +345,7 @@ Task<void> Coordinator::pump() {
             log::error("cannot look for due transactions", {{"error", error.what()}});
         }
         pump_sleeps_until_ms_ = now_ms() + rest / milliseconds(1);
-        co_await wait_for(due_changed_, rest);
+        co_await async::wait_for(due_changed_, rest);
     }
 }
 

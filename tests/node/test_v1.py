@@ -172,7 +172,7 @@ def test_health_readiness_and_metrics(node, branches):
     assert node.get("/healthz").status_code == 200
     assert node.get("/readyz").status_code == 200
     metrics = node.get("/metrics").text
-    assert "tandem_transactions_succeeded 1" in metrics
+    assert "tandem_transactions_succeeded_total 1" in metrics
     names = {line.split("{")[0].split(" ")[0] for line in metrics.splitlines() if line and not line.startswith("#")}
     assert names and all(name.startswith("tandem_") for name in names)
 
